@@ -40,7 +40,7 @@ _KEY_CHARACTERS = {*_LOWER, *_LOWER.upper(), *_DIGITS, *"_.-"}
 def admit(key: str, pod: Mapping[str, Any]) -> None:
     """Give the addresses of a pod their class; `pod` is its note without verdicts.
 
-    Raises NoteError without a note of it if that is impossible.
+    Raises NoteError or OSError without a note of it if that is impossible.
     """
     with pod_notes.lock():
         # A run may have changed them, with the tables that they fit.
@@ -54,7 +54,7 @@ def admit(key: str, pod: Mapping[str, Any]) -> None:
             pod_notes.note_closed(True)
         try:
             _set(rules, verdicts)
-        except NoteError:
+        except (NoteError, OSError):
             pod_notes.remove_note(key)
             raise
 

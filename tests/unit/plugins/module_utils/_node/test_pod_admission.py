@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common import selectors
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import pod_notes
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import pod_admission
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.pod_admission import (
     is_identifier,
     is_namespace,
@@ -47,3 +49,19 @@ def test_addresses():
     ):
         with pytest.raises(ValueError, match=f"^{message}$"):
             pod_address(text, {"10.0.0.1"})
+
+
+def test_a_pod_for_which_no_program_can_be_started_has_no_note(monkeypatch, tmp_path):
+    for name in ("NOTES_FOLDER", "LOCK_FILE", "RULES_FILE"):
+        monkeypatch.setattr(pod_notes, name, str(tmp_path / name))
+    monkeypatch.setattr(pod_admission, "classify", lambda *_arguments: {"10.88.0.2": "goto object_web"})
+    monkeypatch.setattr(pod_admission, "lacks_labels", lambda *_arguments: False)
+
+    def refuse(*_arguments):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(pod_notes, "run", refuse)
+    pod_notes.write_rules({"reserved": []})
+    with pytest.raises(OSError, match="temporarily unavailable"):
+        pod_admission.admit("c1", {"name": "shop/web", "addresses": ["10.88.0.2"], "labels": {}})
+    assert pod_notes.all_keys() == []
