@@ -179,6 +179,9 @@ class Follower:
                 self._version = _NEVER_READ
             if self._lacks_address() or self._lost_address() or self._links() != self.links:
                 self._version = _NEVER_READ
+            if self._present() != self.held:
+                # Someone has deleted an egress IP, or the watch has restored one: the record is the same.
+                self._version = _NEVER_READ
             if self._unopened:
                 self._open_sockets()
         if version == self._version:
@@ -233,6 +236,10 @@ class Follower:
         """
         return not all(self.io.is_here((own[4], name)) for name, own in self.own.items() if 4 in own)
 
+    def _present(self) -> tuple[Held, ...]:
+        """Return the addresses on record that this host has."""
+        return tuple(item for item in self.record.state.held if self.io.is_here((item.egress_ip, item.interface)))
+
     def _links(self) -> dict[str, tuple[bytes | None, ...]]:
         """Return what changes if an interface is replaced or gets another MAC address."""
         return {
@@ -244,7 +251,7 @@ class Follower:
         """Take a record that this program has read or written, with the data plane of the present addresses."""
         self.record = record
         self.takeovers = Takeovers.load(self.io, record)
-        self.held = tuple(item for item in record.state.held if self.io.is_here((item.egress_ip, item.interface)))
+        self.held = self._present()
         # Each announcement needs it, and a takeover announces each address by itself.
         self._interfaces = {item.egress_ip: item.interface for item in record.state.standbys}
         self._interfaces.update({item.egress_ip: item.interface for item in self.held})

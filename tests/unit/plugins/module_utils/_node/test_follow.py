@@ -236,6 +236,18 @@ def test_a_node_with_another_address_of_its_own_asks_with_that_one(kernel, stand
     assert used == {"192.168.126.31", ""}
 
 
+def test_an_address_that_is_deleted_and_restored_is_noticed_without_a_new_record(kernel, holder):
+    """The watch does not write a record again that is the same."""
+    (egress_ip,) = [item for item in kernel.interfaces["eth0"]["addr_info"] if item["local"] == A]
+    kernel.interfaces["eth0"]["addr_info"].remove(egress_ip)
+    run_for(holder, 2)
+    assert holder.machine.holding.addresses.keys() == set()
+    holder.segment.answers.pop(A, None)
+    kernel.interfaces["eth0"]["addr_info"].append(egress_ip)
+    run_for(holder, 2)
+    assert holder.machine.holding.addresses.keys() == {A}
+
+
 def test_sockets_that_cannot_be_opened_are_tried_again_every_second_and_logged_once(kernel, capsys):
     tries, error = [], "egress_ip_interface: cannot send on eth0: Too many open files"
     apply(kernel, state("node2"), failover_key=KEY)
