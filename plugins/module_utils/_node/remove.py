@@ -54,6 +54,9 @@ def _take_down(io: HostIO, record: Record | None, options: DataPlaneOptions) -> 
         io.execute(transaction(current, DataPlane()))
     except EgressIPError:
         start_timers(io, Parts.of(record.state) if record else Parts(options.metrics_dir))
+        if record and record.state.follow:
+            # Pods that start get their class as long as the data plane is there.
+            change_engines(io, engine_changes(io, record.state.followed_engines))
         raise
     originals = record.original_sysctls if record else {}
     for name in io.read_sysctls(originals):

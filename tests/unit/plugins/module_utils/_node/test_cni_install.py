@@ -75,6 +75,18 @@ def test_a_run_that_fails_to_remove_the_plugin_puts_it_back(flannel):
     assert [flannel.files[path] for path in (LIST, PROGRAM)] == [before["files"][path] for path in (LIST, PROGRAM)]
 
 
+def test_a_removal_that_fails_puts_the_plugin_back(flannel):
+    apply(flannel, state())
+    before = flannel.snapshot()
+    flannel.fail = ("delete table",)
+    with pytest.raises(CommandError, match="delete table"):
+        remove(flannel)
+    assert flannel.files == before["files"]
+    flannel.fail = ()
+    remove(flannel)
+    assert (flannel.files[LIST][0].decode(), PROGRAM in flannel.files) == (FLANNEL, False)
+
+
 def test_a_look_reads_the_lists_once(flannel, monkeypatch):
     apply(flannel, state())
     looks, read = [], flannel.list_files
