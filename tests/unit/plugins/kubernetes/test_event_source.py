@@ -52,7 +52,7 @@ def pod(name, place="shop", **labels):
 async def source(**settings):
     """Run the source; yields a function that returns the objects of the next event."""
     queue = asyncio.Queue()
-    given = {"kubeconfig": "~/.kube/config", "delay": 0.05, "interval": 0, **settings}
+    given = {"kubeconfig": "~/.kube/config", "delay": 0.05, "interval": 0, "timeout": LONG, **settings}
     task = asyncio.create_task(SOURCE["main"](queue, given))
 
     async def objects():
@@ -110,27 +110,37 @@ def test_only_what_needs_a_run_is_an_event(shop):
     ]
 
 
-def test_changes_that_follow_closely_are_one_event():
+def test_changes_that_follow_closely_are_one_event(monkeypatch):
+    """In virtual time."""
+    clock, put_events = [0.0], SOURCE["put_events"]
+
+    async def sleep(seconds):
+        clock[0] += seconds
+        await asyncio.sleep(0)
+
+    virtual = SimpleNamespace(sleep=sleep, get_running_loop=lambda: SimpleNamespace(time=lambda: clock[0]))
+    monkeypatch.setitem(put_events.__globals__, "asyncio", virtual)
+
     async def run():
-        loop, queue = asyncio.get_running_loop(), asyncio.Queue()
+        queue = asyncio.Queue()
         cluster = SimpleNamespace(name="prod")
         changes = SimpleNamespace(names=asyncio.Queue(), listed_all=asyncio.Event(), cluster=cluster)
         changes.listed_all.set()
         own = {"delay": 0.05, "interval": 0.5, "initial": False}
-        task = asyncio.create_task(SOURCE["put_events"](queue, changes, own))
+        task = asyncio.create_task(put_events(queue, changes, own))
         found, times = [], []
         for names in ([f"Pod shop/web-{number}" for number in range(100)], ["Pod shop/web-1"] * 3):
             for name in names:
                 changes.names.put_nowait(name)
             found.append((await queue.get())["egress_ip"])
-            times.append(loop.time())
+            times.append(clock[0])
         task.cancel()
         return found, times[1] - times[0]
 
     (first, second), seconds = asyncio.run(run())
     assert (first["cluster"], first["changes"], len(first["objects"])) == ("prod", 100, 20)
     assert second == {"cluster": "prod", "changes": 3, "objects": ["Pod shop/web-1"]}
-    assert seconds > 0.4
+    assert seconds == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +200,7 @@ def test_a_silent_watch_is_opened_again(shop, monkeypatch):
 
     shop.fault("/api/v1/pods", lambda _handler: None, 1)
     shop.fault("/api/v1/pods", hang, 1)
-    added = events(shop, lambda store: store.add([pod("z", app="web")]), timeout=0.5)
+    added = events(shop, lambda store: store.add([pod("z", app="web")]), timeout=2)
     assert added == [["start"], ["Pod shop/z"]]
 
 
