@@ -218,9 +218,11 @@ class Docker(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def docker(host):
+def docker(host, monkeypatch):
     """A server at Docker's socket; returns its answers {path: (status, text)}."""
     Docker.answers = {}
+    # The server is a thread of this process, on a machine that may be busy.
+    monkeypatch.setattr(container_networks, "_DOCKER_TIMEOUT", 60)
     with socketserver.ThreadingUnixStreamServer(str(host / "docker_socket"), Docker) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield Docker.answers
