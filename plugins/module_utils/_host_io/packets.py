@@ -31,6 +31,8 @@ _PACKET_MULTICAST = 2
 # The addresses that are free, and {address: MAC of the host that uses it}.
 Verdict = Tuple["set[str]", Dict[str, str]]
 _Pending = Dict[socket.socket, Dict[str, Probe]]
+# Of a frame: interface, EtherType, kind, type of hardware, address.
+_Origin = Tuple[str, int, int, int, bytes]
 # Of classic BPF: code, jump, other jump, value. Its loads of a frame's interface and kind, from linux/filter.h.
 Instruction = Tuple[int, int, int, int]
 _LOAD_INTERFACE, _LOAD_KIND = (0x20, 0, 0, 0xFFFFF008), (0x20, 0, 0, 0xFFFFF004)
@@ -70,8 +72,10 @@ def run_probes(probes: Mapping[str, Sequence[Probe]]) -> Iterator[Verdict]:
                 for frame in filter(None, [probe.frame_due(now) for probe in items.values()]):
                     sock.send(frame)
             wake = min(probe.next_time() for items in pending.values() for probe in items.values())
-            _receive_answers(pending, max(0.0, wake - now))
-            free, conflicts = take_verdicts(pending.values(), time.monotonic())
+            heard_until = _receive_answers(pending, max(0.0, wake - now))
+            if heard_until is None:
+                continue
+            free, conflicts = take_verdicts(pending.values(), heard_until)
             if free or conflicts:
                 yield free, conflicts
 
@@ -87,27 +91,34 @@ def no_link(interface: str) -> CommandError:
     return CommandError(f"egress_ip_interface: {interface} has no link, so no address can be probed on it")
 
 
-def _receive_answers(pending: _Pending, timeout: float) -> None:
-    readable, _writable, _failed = select.select(list(pending), [], [], timeout)
-    for sock in readable:
-        for frame, ethertype in _read_frames(sock):
-            heard = PARSERS[ethertype](frame)
+def _receive_answers(pending: _Pending, timeout: float) -> float | None:
+    """Take in what has arrived; returns the time until which all is known, None while there may be more.
+
+    The time is that before the first read. On a busy host, an answer may arrive between any two instructions.
+    """
+    select.select(list(pending), [], [], timeout)
+    now, is_behind = time.monotonic(), False
+    for sock in pending:
+        interface, found = str(sock.getsockname()[0]), _read_frames(sock)
+        is_behind = is_behind or len(found) == _BURST
+        for frame, origin in found:
+            heard = PARSERS[origin[1]](frame) if is_received(origin, interface) else None
             if heard:
                 for address in pending[sock].keys() & {heard.uses, heard.probes}:
                     pending[sock][address].receive(heard)
+    return None if is_behind else now
 
 
-def _read_frames(sock: socket.socket) -> Iterator[tuple[bytes, int]]:
-    """Yield the unread (frame, EtherType), at most a burst, so that a busy network cannot delay the clock."""
-    interface = str(sock.getsockname()[0])
+def _read_frames(sock: socket.socket) -> list[tuple[bytes, _Origin]]:
+    """Return the unread frames and their origins, at most a burst, so that a busy network cannot delay the probes."""
+    found: list[tuple[bytes, _Origin]] = []
     with contextlib.suppress(BlockingIOError):
-        for _frame in range(_BURST):
-            frame, origin = sock.recvfrom(_FRAME_SIZE, socket.MSG_DONTWAIT)
-            if is_received(origin, interface):
-                yield frame, origin[1]
+        while len(found) < _BURST:
+            found.append(sock.recvfrom(_FRAME_SIZE, socket.MSG_DONTWAIT))
+    return found
 
 
-def is_received(origin: tuple[str, int, int, int, bytes], interface: str) -> bool:
+def is_received(origin: _Origin, interface: str) -> bool:
     """Return whether an interface received a frame with this origin, untagged, and not another host or a VLAN of it."""
     name, _ethertype, kind, *_rest = origin
     return name == interface and kind <= _PACKET_MULTICAST

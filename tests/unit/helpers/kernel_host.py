@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import time
 
 
 def ip(*lines):
@@ -18,6 +20,20 @@ def nft(*lines):
 
 def shown(*argv):
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+def connect_wire():
+    """Connect the bridge eth0 with `wire`, the other end of a cable."""
+    ip("link add port0 type veth peer name wire", "link set port0 master eth0 up", "link set wire up")
+    wait_for_wire()
+
+
+def wait_for_wire():
+    """Wait until frames pass between eth0 and the other end: the kernel opens the port a moment after the commands."""
+    end = time.monotonic() + 60
+    while json.loads(shown("ip", "-j", "link", "show", "eth0"))[0]["operstate"] != "UP":
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def tagged(frame):

@@ -21,7 +21,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import (
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import execute
-from kernel_host import ip, nft, shown
+from kernel_host import ip, nft, shown, wait_for_wire
 from node_runs import A, B, C, apply, observe, remove
 from states import egress_object, held, node_state
 
@@ -182,7 +182,7 @@ def neighbour(address):
     """Another host on the wire that has the address: a veth with its end in a namespace of its own."""
     own = f"{address}/64 dev wire nodad" if ":" in address else f"{address}/18 dev wire"
     lines = f"link set lo up\nlink set wire up\naddress add {own}\n"
-    with subprocess.Popen(["unshare", "-n", "sleep", "60"]) as other:
+    with subprocess.Popen(["unshare", "-n", "sleep", "600"]) as other:
         try:
             while shown("readlink", f"/proc/{other.pid}/ns/net") == shown("readlink", "/proc/self/ns/net"):
                 pass
@@ -193,6 +193,7 @@ def neighbour(address):
             )
             command = ["nsenter", f"--net=/proc/{other.pid}/ns/net", "ip", "-batch", "-"]
             subprocess.run(command, input=lines, text=True, check=True)
+            wait_for_wire()
             mac = shown(*command[:2], "ip", "-o", "link", "show", "wire")
             yield mac.partition("link/ether ")[2].split()[0]
         finally:

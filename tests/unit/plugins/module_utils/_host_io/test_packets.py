@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
-import threading
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import (
@@ -17,7 +17,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import (
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols import arp
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.address_probe import PARSERS, Probe
-from kernel_host import ip, tagged
+from kernel_host import connect_wire, tagged
 from node_runs import A, B, C
 
 A6, B6 = "2001:db8:126::101", "2001:db8:126::102"
@@ -25,11 +25,11 @@ A6, B6 = "2001:db8:126::101", "2001:db8:126::102"
 
 @pytest.mark.parametrize("address", [A, A6])
 def test_frames_go_over_the_wire(host, address):
-    ip("link add port0 type veth peer name wire", "link set port0 master eth0 up", "link set wire up")
+    connect_wire()
     probe = Probe(address, "02:00:c0:a8:7e:15", 1, 0.01, 10**12)
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(probe.ethertype)) as sock:
         sock.bind(("wire", probe.ethertype))
-        sock.settimeout(5)
+        sock.settimeout(60)
         assert list(packets.run_probes({"eth0": [probe]})) == [({address}, {})]
         heard = None
         while heard is None or heard.mac != probe.mac:
@@ -37,21 +37,78 @@ def test_frames_go_over_the_wire(host, address):
         assert heard.probes == address
 
 
-def test_no_answer_is_lost_among_the_frames_of_others(host):
-    """Two thousand probes for other addresses, and one host that says that it has ours."""
+def sending_before_the_first_wait(monkeypatch, sock, frames):
+    """Let others send these frames after the first probes, before this host waits for answers."""
+    select, left = packets.select.select, list(frames)
+
+    def send_and_select(*arguments):
+        while left:
+            sock.send(left.pop(0))
+        return select(*arguments)
+
+    monkeypatch.setattr(packets.select, "select", send_and_select)
+
+
+def test_no_answer_is_lost_among_the_frames_of_others(host, monkeypatch):
+    """Hundreds of probes for other addresses, and one host that says that it has ours. The kernel may drop more."""
     other = "02:00:c0:a8:7e:16"
-    ip("link add port0 type veth peer name wire", "link set port0 master eth0 up", "link set wire up")
-    frames = [arp.probe_frame(other, f"192.168.{64 + n // 250}.{n % 250}") for n in range(2000)]
+    connect_wire()
+    frames = [arp.probe_frame(other, f"192.168.{64 + n // 250}.{n % 250}") for n in range(900)]
     frames.append(arp.announcements(other, B, other)[1])
     probes = [Probe(address, "02:00:c0:a8:7e:15", 3, 0.1, 10**12) for address in (A, B, C)]
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
         sock.bind(("wire", arp.ETHERTYPE))
-        sending = threading.Timer(0.05, lambda: [sock.send(frame) for frame in frames])
-        sending.start()
+        sending_before_the_first_wait(monkeypatch, sock, frames)
         found = list(packets.run_probes({"eth0": probes}))
-        sending.join()
     assert {address: mac for _free, conflicts in found for address, mac in conflicts.items()} == {B: other}
     assert set().union(*(free for free, _conflicts in found)) == {A, C}
+
+
+class VirtualWire:
+    """A socket on eth0, and the clock; at a `late` reading of the clock, frames have arrived and a second has passed.
+
+    So it is with a process that gets no processor for a while.
+    """
+
+    def __init__(self, late, frames):
+        self.now, self.readings, self.late, self.frames, self.unread = 0.0, 0, late, frames, []
+
+    def monotonic(self):
+        self.readings += 1
+        if self.readings == self.late:
+            self.now += 1
+            self.unread += self.frames
+        return self.now
+
+    def select(self, sockets, _writable, _failed, timeout):
+        self.now += 0 if self.unread else timeout
+        return (sockets if self.unread else [], [], [])
+
+    def recvfrom(self, _size, _flags):
+        if not self.unread:
+            raise BlockingIOError
+        return self.unread.pop(0), ("eth0", arp.ETHERTYPE, 1, 1, b"")
+
+    def send(self, frame):
+        assert frame
+
+    def getsockname(self):
+        return ("eth0",)
+
+
+@pytest.mark.parametrize("others", [0, 255, 256, 2000])
+@pytest.mark.parametrize("late", range(1, 7))
+def test_an_answer_counts_when_the_host_was_too_busy_to_read_it(monkeypatch, late, others):
+    """Two readings of the clock belong to each of three probes."""
+    other = "02:00:c0:a8:7e:16"
+    frames = [arp.probe_frame(other, B)] * others + [arp.announcements(other, A, other)[1]]
+    wire = VirtualWire(late, frames)
+    monkeypatch.setattr(packets, "time", wire)
+    monkeypatch.setattr(packets, "select", wire)
+    monkeypatch.setattr(packets, "has_link", lambda _interface: True)
+    monkeypatch.setattr(packets, "packet_socket", lambda *_words: contextlib.nullcontext(wire))
+    probe = Probe(A, "02:00:c0:a8:7e:15", 3, 0.1, 10**12)
+    assert list(packets.run_probes({"eth0": [probe]})) == [(set(), {A: other})]
 
 
 def test_no_interface_is_a_clear_error(host):
@@ -59,17 +116,15 @@ def test_no_interface_is_a_clear_error(host):
         packets.send_frames("eth7", [(0x0806, [])])
 
 
-def test_an_answer_in_a_vlan_is_no_conflict(host):
+def test_an_answer_in_a_vlan_is_no_conflict(host, monkeypatch):
     other = "02:00:c0:a8:7e:16"
-    ip("link add port0 type veth peer name wire", "link set port0 master eth0 up", "link set wire up")
+    connect_wire()
     probe = Probe(A, "02:00:c0:a8:7e:15", 3, 0.1, 10**12)
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
         sock.bind(("wire", arp.ETHERTYPE))
         frames = [tagged(frame) for frame in arp.announcements(other, A, other)]
-        sending = threading.Timer(0.05, lambda: [sock.send(frame) for frame in frames])
-        sending.start()
+        sending_before_the_first_wait(monkeypatch, sock, frames)
         found = list(packets.run_probes({"eth0": [probe]}))
-        sending.join()
     assert found == [({A}, {})]
 
 
