@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import re
 import socket
@@ -49,6 +50,8 @@ SELECTED, OTHER = {4: "10.88.0.2", 6: "fd00:88::2"}, {4: "10.88.0.3", 6: "fd00:8
 BACK, BACK_GATEWAY = {4: "10.9.0.7", 6: "2001:db8:9::7"}, {4: "10.9.0.21", 6: "2001:db8:9::21"}
 GATEWAY = {4: "10.88.0.1", 6: "fd00:88::1"}
 NEIGHBOUR, NEIGHBOUR_GATEWAY = {4: "10.88.1.2", 6: "fd00:88::1:0:0:2"}, {4: "10.88.1.1", 6: "fd00:88::1:0:0:1"}
+# The ports from which `send` sends. The kernel knows the connection of one that an earlier test had, with its source.
+_SOURCE_PORTS = itertools.count(10000)
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 _HOSTS = ("network", "node1", "node2", "pod1", "pod2", "server", "outsider", "back")
 _NEIGHBOURS = ("neighbour1", "neighbour2")
@@ -304,8 +307,7 @@ def send(name, destination, data=b"x", source="", port=SERVICE_PORT, uid=0):
         os.seteuid(uid)
         try:
             with socket.socket(FAMILIES[version], socket.SOCK_DGRAM) as sock:
-                if source:
-                    sock.bind((source, 0))
+                sock.bind((source, next(_SOURCE_PORTS)))
                 with contextlib.suppress(PermissionError):  # what a rule drops on its way out
                     sock.sendto(data, (destination, port))
         finally:
@@ -315,7 +317,7 @@ def send(name, destination, data=b"x", source="", port=SERVICE_PORT, uid=0):
 def answer_to_late_packet(version):
     """Send a TCP packet of an unknown connection from the server to the second egress IP; return the TCP answer."""
     with inside("server"), socket.socket(FAMILIES[version], socket.SOCK_RAW, socket.IPPROTO_TCP) as server:
-        server.settimeout(1)
+        server.settimeout(3)
         ends = [socket.inet_pton(FAMILIES[version], address[version]) for address in (SERVER, EGRESS2)]
         segment = struct.pack("!HHIIBBHHH", 443, 40000, 7, 7, 5 << 4, 0x10, 100, 0, 0)
         if version == 6:
