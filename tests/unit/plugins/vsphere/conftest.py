@@ -20,6 +20,7 @@ from forked_ansible import ansible_playbook
 ROOT = Path(__file__).resolve().parents[4]
 sys.path.insert(0, str(ROOT / "tests/vcenter"))
 
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere import session  # noqa: E402
 from vcenter import build, running  # noqa: E402
 
 MODULES = "ansible_collections.netops.egress_ip.plugins.modules"
@@ -56,6 +57,17 @@ def run(vcenter, capsys, monkeypatch):
         return result
 
     return run_module
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """Give each answer of the vCenter a minute on a busy machine; `timeout` is that of tasks and proofs alone then."""
+    adapter = session.SoapStubAdapter
+
+    def patient_adapter(*words, **options):
+        return adapter(*words, **{**options, "httpConnectionTimeout": 60})
+
+    monkeypatch.setattr(session, "SoapStubAdapter", patient_adapter)
 
 
 @pytest.fixture

@@ -156,8 +156,9 @@ def test_losses_without_end_are_an_error(run, vcenter):
 
 
 def test_a_vcenter_that_hangs(run, vcenter):
-    order(vcenter, "FetchDVPorts", "hang", seconds=3)
-    assert "ports" in run("vsphere_port_info", vms=[{"name": "node1"}], timeout=1)
+    # A busy machine needs some of this time for the other requests.
+    order(vcenter, "FetchDVPorts", "hang", seconds=15)
+    assert "ports" in run("vsphere_port_info", vms=[{"name": "node1"}], timeout=5)
 
 
 def test_any_other_fault_is_named(run, vcenter):

@@ -9,6 +9,7 @@ import pytest
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
+pytestmark = pytest.mark.usefixtures("patient")
 NAME = "vsphere_fence"
 NODE1 = {"vms": [{"name": "node1"}]}
 STANDARD = {"vms": [{"name": "node3", "network": "VM Network"}]}
@@ -186,7 +187,7 @@ def connectable(vcenter, name):
 def test_a_vm_that_is_off_stays_off(run, four_steps, vcenter):
     assert run(NAME, **NODE4, method="power_off")["changed"] is False
     before = everything(vcenter)
-    assert four_steps(NAME, **NODE4, timeout=1)["vms"][0]["after"]["blocked"] is True
+    assert four_steps(NAME, **NODE4)["vms"][0]["after"]["blocked"] is True
     done = four_steps(NAME, **NODE4, state="unfenced")
     assert done["vms"][0]["after"]["power_state"] == "poweredOff"
     assert everything(vcenter) == before
@@ -226,7 +227,7 @@ def test_a_suspended_vm(run, vcenter):
     assert message.startswith("node1, Network adapter 1: the VM is suspended, and its memory would be lost")
     message = run(NAME, **NODE1, method="vnic_disconnect")["msg"]
     assert message.startswith("node1, Network adapter 1: the VM is suspended, and it would resume as it was")
-    assert run(NAME, **NODE1, timeout=1)["vms"][0]["fenced"] is True
+    assert run(NAME, **NODE1)["vms"][0]["fenced"] is True
 
 
 @pytest.mark.parametrize("method", ["port_block", "vnic_disconnect"])
@@ -234,7 +235,7 @@ def test_a_template(run, four_steps, vcenter, method):
     vcenter.all(vim.VirtualMachine)["node4"].MarkAsTemplate()
     before = everything(vcenter)
     vcenter.journal()
-    four_steps(NAME, **NODE4, method=method, timeout=1)
+    four_steps(NAME, **NODE4, method=method)
     four_steps(NAME, **NODE4, state="unfenced")
     assert everything(vcenter) == before
     assert run(NAME, **NODE4, method="power_off")["changed"] is False

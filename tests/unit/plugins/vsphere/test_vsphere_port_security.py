@@ -11,6 +11,7 @@ from pyVmomi import vim
 from spoof_guard import spoof_guard
 
 dvs = vim.dvs.VmwareDistributedVirtualSwitch
+pytestmark = pytest.mark.usefixtures("patient")
 NAME = "vsphere_port_security"
 NODE1 = {"vms": [{"name": "node1"}]}
 STANDARD = {"vms": [{"name": "node3", "network": "VM Network"}], "scope": "portgroup"}
