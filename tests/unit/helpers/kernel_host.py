@@ -9,6 +9,8 @@ import json
 import subprocess
 import time
 
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.kernel import sysctl_file
+
 
 def ip(*lines):
     subprocess.run(["ip", "-batch", "-"], input="".join(f"{line}\n" for line in lines), text=True, check=True)
@@ -30,8 +32,17 @@ def connect_wire():
 
 def wait_for_wire():
     """Wait until frames pass between eth0 and the other end: the kernel opens the port a moment after the commands."""
+    _wait(lambda: json.loads(shown("ip", "-j", "link", "show", "eth0"))[0]["operstate"] == "UP")
+
+
+def wait_for_connections(count):
+    """Wait until the kernel tracks so many connections: a packet on its way keeps one a little longer."""
+    _wait(lambda: int(sysctl_file("net.netfilter.nf_conntrack_count").read_text()) == count)
+
+
+def _wait(condition):
     end = time.monotonic() + 60
-    while json.loads(shown("ip", "-j", "link", "show", "eth0"))[0]["operstate"] != "UP":
+    while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
 

@@ -7,17 +7,10 @@ from __future__ import annotations
 
 import socket
 
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import (
-    conntrack,
-    kernel,
-)
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import conntrack
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import Flow, create_request
-from kernel_host import nft
+from kernel_host import nft, wait_for_connections
 from network_namespace import network_namespace
-
-
-def connections():
-    return int(kernel.sysctl_file("net.netfilter.nf_conntrack_count").read_text())
 
 
 def test_connections_are_forgotten_by_their_mark():
@@ -26,9 +19,9 @@ def test_connections_are_forgotten_by_their_mark():
         nft("add rule inet theirs marking ct mark set 5")
         with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
             conntrack.forget_connections([4], 0xFFF)
-            assert connections() == 1
+            wait_for_connections(1)
             conntrack.forget_connections([4, 5], 0xFFF)
-            assert connections() == 0
+            wait_for_connections(0)
 
 
 def test_many_marks_are_forgotten_with_few_requests(monkeypatch):
