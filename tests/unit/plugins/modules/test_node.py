@@ -26,6 +26,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_a
 from ansible_collections.netops.egress_ip.plugins.modules import node
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import PROGRAM_DIGEST, unlogged
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import program as real_program
+from kernel_host import ip
+from network_namespace import network_namespace
 
 # The options of a module are in its result: always in ansible-core 2.20, on request in newer versions.
 INVOCATION = {"_ansible_inject_invocation": True} if "inject_invocation" in PASS_VARS else {}
@@ -348,9 +350,12 @@ def ask(folder, **options):
 
 
 def test_the_compiled_program_answers_without_the_module_as_with_it(run, kept):
-    by_module = run(mode="observed", program=real_program())
-    (folder,) = kept.iterdir()
-    status, text = ask(folder)
+    # Other programs change the network of this machine meanwhile.
+    with network_namespace("eth0"):
+        ip("address add 192.168.126.21/18 dev eth0", "route add default via 192.168.126.1")
+        by_module = run(mode="observed", program=real_program())
+        (folder,) = kept.iterdir()
+        status, text = ask(folder)
     assert status == 0
     assert text.count("\n") == 0
     asked = json.loads(text)
