@@ -142,7 +142,7 @@ def change(name: str, *secrets: str) -> None:
 
 def ended(process: subprocess.Popen[str]) -> str:
     """End a program by the end of its standard input; returns what it printed."""
-    return process.communicate(timeout=60)[0].strip()
+    return process.communicate(timeout=600)[0].strip()
 
 
 def traffic_of_pod(what: str) -> list[bool]:

@@ -94,7 +94,7 @@ def status_of(checks: Callable[[], Iterable[bool]]) -> int:
         server.kill()
 
 
-def connect(pod: str, address: str, seconds: int = 30, uid: int = 0) -> str:
+def connect(pod: str, address: str, seconds: int = 300, uid: int = 0) -> str:
     """Connect from a pod as a user; returns the source that the server has seen, or the error after some seconds."""
     user = ("setpriv", "--reuid", str(uid), "--keep-groups")
     try:
