@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import select
 import socket
 import struct
@@ -25,6 +26,8 @@ _SO_ATTACH_FILTER, _SO_RCVBUFFORCE = 26, 33
 # Frames that are read at once, and bytes of unread frames that the kernel keeps.
 _BURST, _RECEIVE_BUFFER = 256, 1 << 22
 _FRAME_SIZE = 2048
+# Seconds for which more frames than this host can read may put a verdict off.
+_FLOOD = 30.0
 # Kinds of frames up to this one are for this host, for all, or for a group; others are sent, or for another host.
 _PACKET_MULTICAST = 2
 
@@ -54,8 +57,9 @@ Packet = Tuple[int, str, bytes]
 def run_probes(probes: Mapping[str, Sequence[Probe]]) -> Iterator[Verdict]:
     """Run probes to their end, {interface: probes}; yields each verdict as soon as it is known.
 
-    Raises CommandError for an interface without a link or one that cannot send.
+    Raises CommandError for an interface without a link, one that cannot send, and for frames that never end.
     """
+    behind_since = math.inf
     for interface in probes:
         _require_carrier(interface)
     with contextlib.ExitStack() as stack:
@@ -74,6 +78,12 @@ def run_probes(probes: Mapping[str, Sequence[Probe]]) -> Iterator[Verdict]:
             wake = min(probe.next_time() for items in pending.values() for probe in items.values())
             heard_until = _receive_answers(pending, max(0.0, wake - now))
             if heard_until is None:
+                behind_since = min(behind_since, now)
+                if now - behind_since > _FLOOD:
+                    raise CommandError(
+                        f"egress_ip_interface: {', '.join(sorted(probes))}: more ARP or ND frames arrive than this "
+                        "host can read, so no address can be probed; look for a loop or a flood in the network"
+                    )
                 continue
             free, conflicts = take_verdicts(pending.values(), heard_until)
             if free or conflicts:
@@ -94,7 +104,8 @@ def no_link(interface: str) -> CommandError:
 def _receive_answers(pending: _Pending, timeout: float) -> float | None:
     """Take in what has arrived; returns the time until which all is known, None while there may be more.
 
-    The time is that before the first read. On a busy host, an answer may arrive between any two instructions.
+    The time is that before the first read. On a busy host, an answer may arrive between any two instructions. If the
+    kernel has dropped frames, one may have been an answer: the probes begin again.
     """
     select.select(list(pending), [], [], timeout)
     now, is_behind = time.monotonic(), False
@@ -106,6 +117,10 @@ def _receive_answers(pending: _Pending, timeout: float) -> float | None:
             if heard:
                 for address in pending[sock].keys() & {heard.uses, heard.probes}:
                     pending[sock][address].receive(heard)
+        if drops_since(sock):
+            is_behind = True
+            for probe in pending[sock].values():
+                probe.begin_again()
     return None if is_behind else now
 
 

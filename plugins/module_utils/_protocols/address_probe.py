@@ -100,7 +100,11 @@ class Probe:
         answers = message.uses == self.address or (message.probes == self.address and not self.holding)
         if answers and message.mac != self.mac and message.mac not in self.own:
             self._answered_by = message.mac
-            self._sent = 0
+            self.begin_again()
+
+    def begin_again(self) -> None:
+        """Count none of the probes that were sent: the address is free when `count` more got no answer."""
+        self._sent = 0
 
     def next_time(self) -> float:
         """Return the time of the next step."""

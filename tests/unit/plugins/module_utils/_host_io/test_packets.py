@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
+import struct
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import (
@@ -71,8 +73,11 @@ class VirtualWire:
     So it is with a process that gets no processor for a while.
     """
 
-    def __init__(self, late, frames):
+    def __init__(self, late, frames, drops=()):
         self.now, self.readings, self.late, self.frames, self.unread = 0.0, 0, late, frames, []
+        # How many frames are dropped before each reading.
+        self.drops = iter(drops)
+        self.sent = 0
 
     def monotonic(self):
         self.readings += 1
@@ -92,6 +97,10 @@ class VirtualWire:
 
     def send(self, frame):
         assert frame
+        self.sent += 1
+
+    def getsockopt(self, *_words):
+        return struct.pack("=II", 0, next(self.drops, 0))
 
     def getsockname(self):
         return ("eth0",)
@@ -103,13 +112,30 @@ def test_an_answer_counts_when_the_host_was_too_busy_to_read_it(monkeypatch, lat
     """Two readings of the clock belong to each of three probes."""
     other = "02:00:c0:a8:7e:16"
     frames = [arp.probe_frame(other, B)] * others + [arp.announcements(other, A, other)[1]]
-    wire = VirtualWire(late, frames)
+    assert probe_on(VirtualWire(late, frames), monkeypatch) == [(set(), {A: other})]
+
+
+def probe_on(wire, monkeypatch):
+    """The verdicts of three probes for an address."""
     monkeypatch.setattr(packets, "time", wire)
     monkeypatch.setattr(packets, "select", wire)
     monkeypatch.setattr(packets, "has_link", lambda _interface: True)
     monkeypatch.setattr(packets, "packet_socket", lambda *_words: contextlib.nullcontext(wire))
-    probe = Probe(A, "02:00:c0:a8:7e:15", 3, 0.1, 10**12)
-    assert list(packets.run_probes({"eth0": [probe]})) == [(set(), {A: other})]
+    return list(packets.run_probes({"eth0": [Probe(A, "02:00:c0:a8:7e:15", 3, 0.1, 10**12)]}))
+
+
+@pytest.mark.parametrize(("drops", "sent"), [((), 3), ((5,), 4), ((0, 0, 1), 6), ((0, 7, 1), 6)])
+def test_probes_begin_again_when_the_kernel_has_dropped_frames(monkeypatch, drops, sent):
+    """One of them may have been the answer."""
+    wire = VirtualWire(0, [], drops)
+    assert probe_on(wire, monkeypatch) == [({A}, {})]
+    assert wire.sent == sent
+
+
+def test_frames_that_never_end_are_an_error(monkeypatch):
+    """They must not keep a node's lock for ever."""
+    with pytest.raises(CommandError, match="^egress_ip_interface: eth0: more ARP or ND frames arrive than this host"):
+        probe_on(VirtualWire(0, [], itertools.repeat(1)), monkeypatch)
 
 
 def test_no_interface_is_a_clear_error(host):
