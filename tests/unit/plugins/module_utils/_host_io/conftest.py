@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import (
     commands,
@@ -39,13 +41,22 @@ def host(monkeypatch, tmp_path):
         "STATE_COPY": "state.copy.json",
         "CLOSED_RULES": "closed.nft",
         "CLOSED_POLICIES": "closed.ip",
+        "TUNNEL_SECRETS": "secrets",
+        "FAILOVER_KEY": "key",
+        "NFTABLES_DROP_IN": "nftables.service.d/drop-in.conf",
         "LOCK_FILE": "lock",
         "WATCH_FILE": "watch",
+        "NETWORKS_FILE": "networks",
+        "YIELDED_FILE": "yielded",
         "LOST_FILE": "lost",
+        "TAKEOVERS_FILE": "takeovers",
+        "CONFLICTS_FILE": "conflicts",
         "PROGRAM_FILE": "node.pyz",
         "STATE_DIRECTORY": ".",
         "UNIT_DIRECTORY": ".",
     }
+    # A file of this machine would be that of all tests that run at the same time.
+    assert {*names} == {name for name, value in vars(files).items() if isinstance(value, Path) and name.isupper()}
     for name, file in names.items():
         monkeypatch.setattr(files, name, tmp_path / file)
     monkeypatch.setattr(plugin_sources, "WHOLE_PREFIX", str(tmp_path / "program."))
