@@ -373,9 +373,12 @@ class Follower:
         return self.machine.accept(giver, egress_ips) if self.machine else ()
 
     def check_current(self, egress_ips: Iterable[str]) -> None:
-        """Raise CommandError if a run has changed the record since, or the node lost the end of its tunnel."""
+        """Raise CommandError if a run has changed the record or the addresses, or the tunnel has lost its end here."""
         if self.io.file_version(files.STATE_FILE) != self._version:
             raise CommandError("a run has changed the plan")
+        if self._present() != self.held:
+            self._version = _NEVER_READ
+            raise CommandError("the egress IPs of this node have changed")
         for version in {version_of(ip) for ip in egress_ips}:
             endpoint = self.record.state.endpoint(version)
             if not endpoint or not self.io.is_here((endpoint, "")):

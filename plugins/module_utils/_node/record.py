@@ -78,19 +78,24 @@ class Record:
     def save(self, io: HostIO) -> None:
         """Write the record, its copy, and what closes the node if neither can be used, readable by root only.
 
-        What is the same already stays, so a full disk does not prevent the return to a former record. Raises
-        CommandError if that fails.
+        The record is written in any case: the failover program then looks at its addresses at once. What is the same
+        already may stay, so a full disk does not prevent the return to a former record. Raises CommandError if a change
+        cannot be written.
         """
         data = json.dumps({**self.__dict__, "state": self.state.to_dict()}, sort_keys=True).encode()
-        contents = {
+        closed = {
             files.CLOSED_RULES: closed_ruleset(self.state, self.marks).encode(),
             files.CLOSED_POLICIES: closed_policies(self.state).encode(),
-            files.STATE_FILE: data,
-            files.STATE_COPY: data,
         }
-        for path, text in contents.items():
+        for path, text in closed.items():
             if io.read_file(path) != text:
                 io.write_file(path, text, 0o600)
+        for path in (files.STATE_FILE, files.STATE_COPY):
+            try:
+                io.write_file(path, data, 0o600)
+            except CommandError:
+                if io.read_file(path) != data:
+                    raise
 
     @staticmethod
     def paths() -> tuple[Path, ...]:

@@ -15,6 +15,7 @@ import json
 import re
 import time
 import types
+from collections import Counter
 from pathlib import Path
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import version_of
@@ -47,7 +48,7 @@ NEW_MAC = "0a:5e:c2:e7:00:01"
 OURS = str(PROTOCOL)
 _NOT_THE_HOST = (
     *("log", "fail", "wire", "away", "settling", "due", "version", "the_segment"),
-    *("on_call", "ends", "notified"),
+    *("writes", "on_call", "ends", "notified"),
 )
 FOREIGN_TABLE = {
     "sets": {},
@@ -124,6 +125,8 @@ class FakeKernel:
         # The notes of containers that the hook classified, and the keys of those that ended.
         self.followed = ([], [])
         self.files = {"/etc/hosts": (b"127.0.0.1 localhost\n", 0o644)}
+        # Path -> how often it was written.
+        self.writes = Counter()
         self.units = set()
         self.missing = []
         self.facts = {"sys_vendor": "Dell Inc.", "product_name": "PowerEdge R640"}
@@ -274,12 +277,14 @@ class FakeKernel:
 
     def write_file(self, path, data, mode):
         self._do("file", str(path), lambda line: self.files.update({line: (data, mode)}))
+        self.writes[str(path)] += 1
 
     def remove_file(self, path):
         self._do("remove", str(path), lambda line: self.files.pop(line, None))
 
     def file_version(self, path):
-        return (hash(self.files[str(path)]), 1) if str(path) in self.files else files.NO_FILE
+        # As the real one: new after each write, also of the same content.
+        return (hash(self.files[str(path)]), self.writes[str(path)]) if str(path) in self.files else files.NO_FILE
 
     def is_here(self, item):
         return item[0] in self.addresses()

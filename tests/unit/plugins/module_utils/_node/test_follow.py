@@ -15,7 +15,13 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.failover import Failover
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.options import DataPlaneOptions
-from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values import Announce, Release, Taken
+from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values import (
+    Announce,
+    Claim,
+    Refused,
+    Release,
+    Taken,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import metrics_file
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.follow import Follower, follow
@@ -115,6 +121,35 @@ def test_a_takeover_does_not_wait_for_a_run(kernel, standby, capsys):
     # After some refusals the other standbys have their turn.
     run_for(standby, 3)
     assert A in kernel.addresses()
+
+
+@pytest.mark.parametrize("rewritten", [True, False], ids=["a record that is written again", "a full disk"])
+def test_an_address_that_a_run_has_just_claimed_is_not_taken_over(kernel, standby, monkeypatch, capsys, rewritten):
+    """The program read the record of the run before the claim, when nobody had the address."""
+    del standby.segment.answers[A]
+    note, write = kernel.note_presence, kernel.write_file
+
+    def read_and_note(*words):
+        monkeypatch.setattr(kernel, "note_presence", note, raising=True)
+        assert standby.read_record()
+        assert A in {item.egress_ip for item in standby.record.state.held}
+        assert standby.held == ()
+        if not rewritten:
+            monkeypatch.setattr(kernel, "write_file", lambda path, *_words: refuse(path), raising=True)
+        note(*words)
+
+    def refuse(path):
+        raise CommandError(f"{path}: cannot be written: No space left on device")
+
+    monkeypatch.setattr(kernel, "note_presence", read_and_note, raising=True)
+    apply(kernel, state("node1", generation=2), failover_key=KEY)
+    monkeypatch.setattr(kernel, "write_file", write, raising=True)
+    assert standby._take_over(Claim({A: "node2"})) == Refused((A,))
+    changed = "a run has changed the plan" if rewritten else "the egress IPs of this node have changed"
+    assert f"{A}: not taken over: {changed}" in capsys.readouterr().err
+    assert A in kernel.addresses()
+    assert standby.read_record()
+    assert {item.egress_ip for item in standby.held} == {A}
 
 
 @pytest.mark.parametrize("lost_at", [0.0, 0.2, 0.4, 0.6, 0.8])
