@@ -80,9 +80,9 @@ _LENGTH = {4: 32, 6: 128}
 _NEVER_READ = (-1, -1)
 # Seconds after which to check again whether the interfaces are those that were read.
 _CHECK_AGAIN = 1.0
-# Seconds before the end of a program that cannot begin, for example without a record: systemd starts it again at once,
-# and a start takes a third of a second of a processor.
-_START_AGAIN = 5.0
+# A program that cannot begin, for example without a record, ends after so many looks for another record, with so many
+# seconds between them: systemd starts it again at once, and a start takes a third of a second of a processor.
+_LOOKS, _LOOK_AGAIN = 25, 0.2
 # Seconds after which a line that comes again and again is logged again.
 _LOG_AGAIN = 600.0
 _LINKS = Path("/sys/class/net")
@@ -109,12 +109,12 @@ def follow(io: HostIO) -> None:
     """
     end = io.termination()
     follower = Follower(io, (end.fileno(),))
-    is_needed = False
+    version, is_needed = io.file_version(_RECORD), False
     try:
         is_needed = follower.read_record()
     finally:
         if not is_needed:
-            end.wait(_START_AGAIN)
+            _wait_for_record(io, end, version)
     if not is_needed:
         return
     io.settle_memory()
@@ -122,6 +122,14 @@ def follow(io: HostIO) -> None:
         follower.turn()
     if end.requested and io.is_shutting_down():
         hand_over_all(follower)
+
+
+def _wait_for_record(io: HostIO, end: termination.Termination, version: tuple[int, int]) -> None:
+    """Wait until there is another record: a run may start this program before it has written one. Not for long."""
+    for _look in range(_LOOKS):
+        if end.requested or io.file_version(_RECORD) != version:
+            return
+        end.wait(_LOOK_AGAIN)
 
 
 class Follower:

@@ -226,7 +226,21 @@ def test_without_failover_the_program_ends(kernel):
     with pytest.raises(CommandError, match="state.json: cannot be read"):
         follow(kernel)
     # systemd starts it again at once, which would take most of a processor.
-    assert kernel.logged("sleep") == [5.0] * 3
+    assert sum(kernel.logged("sleep")) == pytest.approx(3 * 5.0)
+
+
+def test_a_program_that_starts_before_the_record_is_written_begins_at_once(kernel, monkeypatch):
+    """A run starts it while it writes the record. It ends, and systemd starts it again."""
+    waits = []
+
+    def wait(seconds):
+        waits.append(seconds)
+        apply(kernel, state("node2"), failover_key=KEY)
+
+    monkeypatch.setattr(kernel, "sleep", wait, raising=True)
+    follow(kernel)
+    assert len(waits) == 1
+    assert waits[0] < 0.5
 
 
 # --- The host changes -------------------------------------------------------------------------------------------------
