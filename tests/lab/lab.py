@@ -64,14 +64,16 @@ READY_SECONDS = 120
 # Ends what hangs. Also a command that only writes some files waits long for a disk that is busy otherwise.
 EXEC_SECONDS = 300
 # Enters a host that runs as its first process: `podman exec` does the same with a hundred times the processor time, and
-# now and then loses the end of a long output.
-ENTER = ("nsenter", "--all", "--target")
+# now and then loses the end of a long output. At shutdown systemd stops all processes with a signal, and nsenter would
+# stop as well; but a host ends only when all who entered it have been waited for. So a shell waits for them.
+ENTER = ("nsenter", "--all", "--no-fork", "--target")
 INSIDE = (
     "env",
     "-i",
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME=/root",
     "container=podman",
+    *("sh", "-c", '"$@"; exit $?', "sh"),
 )
 # Ends the words that follow; a signal to the process that enters the host would end that one alone.
 UNTIL_INPUT_ENDS = ("sh", "-c", '"$@" & process=$!; cat > /dev/null; kill $process', "sh")

@@ -9,6 +9,7 @@ import importlib.util
 import io
 import ipaddress
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -192,6 +193,28 @@ def test_a_poll_alone_counts_a_server_without_the_processor_as_a_gap(count):
             client.kill()
     expected = {"source": "127.0.0.1", "error": None} if count else {"source": None, "error": "timed out"}
     assert {key: answer[key] for key in expected} == expected
+
+
+def child_of(process):
+    """The number of the first child of a process, once it has one."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    lab_module._wait("no child", children.read_text)
+    return int(children.read_text().split()[0])
+
+
+def test_who_has_entered_a_host_does_not_stop_with_it():
+    """At shutdown systemd stops all processes first. A host ends when all that entered it have been waited for."""
+    with subprocess.Popen(["unshare", "--pid", "--fork", "sleep", "600"]) as host:
+        first = child_of(host)
+        words = [*lab_module.ENTER, str(first), "--", *lab_module.INSIDE, "sh", "-c", "kill -STOP $$"]
+        with subprocess.Popen(words) as entered:
+            inside = child_of(entered)
+            lab_module._wait("not stopped", lambda: lab_module._process_state(inside) == "T")
+            time.sleep(0.2)
+            state = lab_module._process_state(entered.pid)
+            os.kill(first, signal.SIGKILL)
+            entered.send_signal(signal.SIGCONT)
+        assert (state, entered.returncode) == ("S", 128 + signal.SIGKILL)
 
 
 SLOW_CAPTURE = """
