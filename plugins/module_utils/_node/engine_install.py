@@ -9,8 +9,9 @@ from collections.abc import Collection
 
 from .._common.network_names import PODMAN
 from .._dataplane.followed_pods import KUBERNETES
+from .._dataplane.node_state import NodeState
 from .._host_io.host_io import HostIO
-from .engine_changes import EngineChanges
+from .engine_changes import EngineChanges, change_engines
 
 
 def engine_changes(io: HostIO, engines: Collection[str]) -> EngineChanges:
@@ -25,3 +26,9 @@ def engine_changes(io: HostIO, engines: Collection[str]) -> EngineChanges:
         tuple(item for part in parts for item in part.files),
         "; ".join(part.problem for part in parts if part.problem),
     )
+
+
+def restore_engines(io: HostIO, state: NodeState) -> None:
+    """Let the engines of a node that keeps this state start our program again, so that pods get their class."""
+    if state.follow:
+        change_engines(io, engine_changes(io, state.followed_engines))

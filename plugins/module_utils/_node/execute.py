@@ -29,7 +29,7 @@ from .connections import Connections, challenge, forget, note_lost
 from .current_state import Tables, read_data_plane, read_host
 from .decide import Steps
 from .engine_changes import change_engines
-from .engine_install import engine_changes
+from .engine_install import restore_engines
 from .failover_key import save_key
 from .installed_files import install, remove_all_files, run_program_later
 from .presence import note_presence
@@ -217,9 +217,7 @@ def roll_back(io: HostIO, steps: Steps, error: EgressIPError) -> None:
         io.execute(transaction(now, before))
         if steps.record:
             steps.record.save(io)
-            if steps.record.state.follow:
-                # Pods that start get their class again.
-                change_engines(io, engine_changes(io, steps.record.state.followed_engines))
+            restore_engines(io, steps.record.state)
         else:
             remove_all_files(io, steps.state.options)
     except EgressIPError as second:

@@ -14,7 +14,7 @@ from .._host_io.host_io import HostIO
 from .connections import forget
 from .current_state import read_data_plane, read_node, require_node
 from .engine_changes import EngineChanges, change_engines
-from .engine_install import engine_changes
+from .engine_install import engine_changes, restore_engines
 from .installed_files import present_files, remove_all_files, start_timers, stop_units
 from .record import Record
 from .result import Difference, NodeOutcome, Result, file_lines, result
@@ -54,9 +54,8 @@ def _take_down(io: HostIO, record: Record | None, options: DataPlaneOptions) -> 
         io.execute(transaction(current, DataPlane()))
     except EgressIPError:
         start_timers(io, Parts.of(record.state) if record else Parts(options.metrics_dir))
-        if record and record.state.follow:
-            # Pods that start get their class as long as the data plane is there.
-            change_engines(io, engine_changes(io, record.state.followed_engines))
+        if record:
+            restore_engines(io, record.state)
         raise
     originals = record.original_sysctls if record else {}
     for name in io.read_sysctls(originals):
