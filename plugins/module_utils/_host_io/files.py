@@ -176,10 +176,10 @@ def remove_file(path: Path) -> None:
         pass
     except OSError as error:
         raise CommandError(f"{path}: cannot be removed: {error.strerror}") from None
+    with contextlib.suppress(OSError):
+        # A host that lost power may have one.
+        _temporary(path).unlink()
     if path.parent in (STATE_DIRECTORY, PROGRAM_FILE.parent, NFTABLES_DROP_IN.parent):
-        with contextlib.suppress(OSError):
-            # A host that lost power may have one.
-            _temporary(path).unlink()
         with contextlib.suppress(OSError):
             path.parent.rmdir()
 

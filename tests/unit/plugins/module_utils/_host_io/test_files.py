@@ -74,6 +74,11 @@ def test_a_removal_takes_what_a_host_that_lost_power_left_of_a_file(monkeypatch,
     (folder / ".failover.key.new").write_bytes(b"secr")
     files.remove_file(folder / "failover.key")
     assert not folder.exists()
+    # Also in a folder of others, as that of systemd's units.
+    (tmp_path / ".watch.timer.new").write_bytes(b"[Tim")
+    (tmp_path / ".watch.timer.new.foreign").write_bytes(b"")
+    files.remove_file(tmp_path / "watch.timer")
+    assert [path.name for path in tmp_path.iterdir()] == [".watch.timer.new.foreign"]
 
 
 NOTES = {
