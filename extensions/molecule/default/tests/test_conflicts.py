@@ -34,8 +34,12 @@ def test_a_foreign_host_keeps_its_address_until_it_goes_away(fleet):
     assert sorted(fleet.holders()) == [FIRST, SECOND]
 
 
-def test_status_tells_who_else_answers_for_what_is_held(fleet):
-    """Only another host: an interface of the holder itself answers too where both are on one network."""
+def test_status_tells_who_else_answers_for_what_is_held(unwatched):
+    """Only another host: an interface of the holder itself answers too where both are on one network.
+
+    The watch of a node that was away a moment ago, as after the tests before this one, would yield to the other host.
+    """
+    fleet = unwatched
 
     def reported_conflicts():
         run = fleet.run("status")
