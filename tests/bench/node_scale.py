@@ -282,7 +282,7 @@ def fail_over(node: Node, wire: Wire, clock: Stopwatch) -> None:
     clock.repeated("a second of watching another node", second)
     wire.silent = True
     with clock.task("takeover of all"):
-        turns(lambda: bool(follower.held))
+        turns(lambda: bool(follower.node.held))
     with clock.task("a second of holding all"):
         end = wire.now + 4
         turns(lambda: wire.now > end)

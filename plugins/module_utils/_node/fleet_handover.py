@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .._common.errors import CommandError, EgressIPError
 from .._dataplane.failover import MOST_IN_ORDER
 from .._dataplane.node_state import Held, NodeState
-from .._dataplane.state import DataPlane, Transaction, transaction, with_addresses_of
+from .._dataplane.state import DataPlane, Transaction, transaction
 from .._failover.values import Refused, Taken
 from .._host_io.node_messages import Flows, RefusedError, read_flows
 from .connections import Connections, forget
@@ -31,6 +31,7 @@ from .journal import log
 if TYPE_CHECKING:
     from .._host_io.fleet_calls import Call
     from .follow import Follower
+    from .recorded_node import RecordedNode
 
 # Seconds that a node which shuts down waits for the end of a run.
 _PATIENCE = 3.0
@@ -38,25 +39,6 @@ _PATIENCE = 3.0
 _DISTRUST = 60.0
 # Seconds after which it calls no other standby.
 _MOST_SECONDS = 10.0
-
-
-class Prepared(NamedTuple):
-    """What comes before a takeover, so that it is quick: the `plane` of the node without the addresses.
-
-    `rest` leads to the `whole` data plane with them; `state` has the tunnels as they end then.
-    """
-
-    state: NodeState
-    plane: DataPlane
-    rest: Transaction
-    whole: DataPlane
-
-
-class HandedOver(NamedTuple):
-    """The connections of addresses that are handed over, and what was prepared for them."""
-
-    connections: Flows
-    prepared: Prepared
 
 
 class _Departure(NamedTuple):
@@ -75,20 +57,20 @@ def hand_over_all(follower: Follower) -> None:
     if not follower.read_record():
         return
     end = follower.segment.clocks()[0] + _MOST_SECONDS
-    for rank in range(MOST_IN_ORDER - 1) if follower.key else ():
-        for standby, items in _calls(follower, rank):
+    for rank in range(MOST_IN_ORDER - 1) if follower.node.key else ():
+        for standby, items in _calls(follower.node, rank):
             if follower.segment.clocks()[0] > end:
                 return
             try:
                 with follower.io.lock(_PATIENCE):
-                    _hand_over(follower, standby, items)
+                    _hand_over(follower.node, standby, items)
             except EgressIPError as error:
                 log(f"{_names(items)}: not handed over to {standby}: {error}")
 
 
-def _calls(follower: Follower, rank: int) -> list[tuple[str, Sequence[Held]]]:
+def _calls(node: RecordedNode, rank: int) -> list[tuple[str, Sequence[Held]]]:
     """Return the calls of the hand-over to the standbys of this rank, (node, addresses)."""
-    by_standby = _by_standby(follower.record.state, follower.held, rank)
+    by_standby = _by_standby(node.record.state, node.held, rank)
     return [(standby, part) for standby, items in by_standby.items() for part in in_requests(items)]
 
 
@@ -102,44 +84,42 @@ def _by_standby(state: NodeState, held: Iterable[Held], rank: int) -> dict[str, 
     return found
 
 
-def _hand_over(follower: Follower, standby: str, items: Sequence[Held]) -> None:
+def _hand_over(node: RecordedNode, standby: str, items: Sequence[Held]) -> None:
     """Hand these addresses over to a node, with the lock. Raises EgressIPError if the node does not take them."""
-    record = follower.record
+    record = node.record
     own, endpoint = endpoints_to(record.state, standby)
     request = request_to(record.state, standby, LEAVING, [item.egress_ip for item in items])
-    follower.check_current(())
-    departure = _departure(follower, tuple(items))
-    with follower.io.call(follower.key, own, endpoint, record.state.options.tunnel_port, request) as call:
+    node.check_current(())
+    departure = _departure(node, tuple(items))
+    with node.io.call(node.key, own, endpoint, record.state.options.tunnel_port, request) as call:
         ready = set(egress_ips_of(call.receive(), READY))
         going = tuple(item for item in items if item.egress_ip in ready)
         if not going:
             raise CommandError("it accepts none of these addresses now")
-        flows = _delete(follower, departure if going == departure.items else _departure(follower, going))
+        flows = _delete(node, departure if going == departure.items else _departure(node, going))
         try:
             listed = {ip: [flow.to_list() for flow in found] for ip, found in flows.items()}
             call.send({"kind": RELEASED, "egressIPs": listed})
         finally:
             # They are deleted, so they must not come back with the next addresses.
-            follower.save_without(going)
+            node.record_departure(going)
     log(f"{_names(going)}: handed over to {standby}, because this host shuts down")
 
 
-def _departure(follower: Follower, items: tuple[Held, ...]) -> _Departure:
-    """Return the way to the data plane without these addresses. Their translation stays: its removal takes time."""
-    gone = set(items)
-    record, rest = follower.record, tuple(item for item in follower.held if item not in gone)
-    plane = with_addresses_of(follower.present, record.state.holding(rest), record.marks, follower.host)
-    return _Departure(items, transaction(follower.present, plane), plane)
+def _departure(node: RecordedNode, items: tuple[Held, ...]) -> _Departure:
+    """Return the way to the data plane without these addresses, which takes little time."""
+    plane = node.plane_after(items)
+    return _Departure(items, transaction(node.present, plane), plane)
 
 
-def _delete(follower: Follower, departure: _Departure) -> Flows:
+def _delete(node: RecordedNode, departure: _Departure) -> Flows:
     """Delete addresses and return their connections."""
-    record, items = follower.record, departure.items
-    follower.io.execute(departure.commands)
-    follower.present = departure.plane
-    connections = Connections(follower.io, record.state, record.marks)
+    record, items = node.record, departure.items
+    node.io.execute(departure.commands)
+    node.present = departure.plane
+    connections = Connections(node.io, record.state, record.marks)
     leaving = connections.leaving([item.egress_ip for item in items])
-    forget(follower.io, record.state.options, {record.marks[item.egress_ip] for item in items})
+    forget(node.io, record.state.options, {record.marks[item.egress_ip] for item in items})
     return {ip: connections.send_on(ip, flows) for ip, flows in leaving.items()}
 
 
@@ -149,7 +129,7 @@ def _delete(follower: Follower, departure: _Departure) -> Flows:
 def take_over_from(follower: Follower, call: Call) -> None:
     """Take what another node hands over in a call."""
     try:
-        giver = sender_of(follower.record.state, call.request, call.peer)
+        giver = sender_of(follower.node.record.state, call.request, call.peer)
         if follower.is_soon_after(_DISTRUST, giver):
             raise CommandError(f"{giver} is refused for a minute: it did not complete a hand-over")
         accepted = follower.accept(giver, egress_ips_of(call.request, LEAVING))
@@ -164,20 +144,19 @@ def take_over_from(follower: Follower, call: Call) -> None:
 def _take(follower: Follower, call: Call, giver: str, egress_ips: tuple[str, ...]) -> None:
     """Take addresses that the machine has accepted."""
     event: Taken | Refused = Refused(egress_ips)
+    node = follower.node
     try:
         with follower.io.lock(0):
-            follower.check_current(egress_ips)
-            items = follower.items(egress_ips)
-            prepared = follower.prepare(items)
-            try:
-                call.send({"kind": READY, "egressIPs": list(egress_ips)})
-                flows = _connections(call.receive(), egress_ips)
-            except EgressIPError:
-                # The wait for it stops everything else here.
-                follower.note_call(giver)
-                follower.io.execute(transaction(prepared.plane, follower.present))
-                raise
-            follower.take(items, dict.fromkeys(egress_ips, giver), HandedOver(flows, prepared))
+            node.check_current(egress_ips)
+            with node.preparing(node.items(egress_ips)) as prepared:
+                try:
+                    call.send({"kind": READY, "egressIPs": list(egress_ips)})
+                    flows = _connections(call.receive(), egress_ips)
+                except EgressIPError:
+                    # The wait for it stops everything else here.
+                    follower.note_call(giver)
+                    raise
+                node.take(dict.fromkeys(egress_ips, giver), prepared, flows)
         event = Taken(egress_ips)
     finally:
         follower.events.append(event)

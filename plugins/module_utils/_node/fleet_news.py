@@ -25,35 +25,36 @@ _REPEATED = 5.0
 if TYPE_CHECKING:
     from .._host_io.fleet_calls import Call
     from .follow import Follower
+    from .recorded_node import RecordedNode
 
 
-def notify_takeover(follower: Follower, items: Iterable[Held]) -> None:
+def notify_takeover(node: RecordedNode, items: Iterable[Held]) -> None:
     """Inform the other nodes, in the background, that this node has taken these addresses over."""
-    state, egress_ips = follower.record.state, [item.egress_ip for item in items]
+    state, egress_ips = node.record.state, [item.egress_ip for item in items]
     notices: list[Notice] = []
-    for node in state.nodes if follower.key else ():
-        if node.name != state.name:
+    for other in state.nodes if node.key else ():
+        if other.name != state.name:
             try:
-                own, endpoint = endpoints_to(state, node.name)
+                own, endpoint = endpoints_to(state, other.name)
             except CommandError:
                 continue
             notices += [
-                Notice(own, endpoint, request_to(state, node.name, MOVED, each)) for each in in_requests(egress_ips)
+                Notice(own, endpoint, request_to(state, other.name, MOVED, each)) for each in in_requests(egress_ips)
             ]
     if notices:
         port, generation = state.options.tunnel_port, state.generation
-        follower.io.notify(follower.key, port, notices, lambda: follower.has_taken(egress_ips, generation))
+        node.io.notify(node.key, port, notices, lambda: node.has_taken(egress_ips, generation))
 
 
 def apply_notice(follower: Follower, call: Call) -> None:
     """Let the tunnels of this node end at the new holder of egress IPs, and its pods speak to it."""
-    record = follower.record
+    record = follower.node.record
     try:
         holder = sender_of(record.state, call.request, call.peer)
         egress_ips = [ip for ip in egress_ips_of(call.request, MOVED) if ip in record.marks]
         if record.claimed & {*egress_ips}:
             raise CommandError("this node holds its addresses")
-        follower.follow_ends(egress_ips, holder)
+        follower.node.follow_ends(egress_ips, holder)
         # A challenge is sent to all pods that use an address: one node must not cause it again and again.
         fresh = [ip for ip in egress_ips if not follower.is_soon_after(_REPEATED, holder, ip)]
         if fresh:

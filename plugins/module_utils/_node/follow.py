@@ -3,24 +3,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The program that takes egress IPs over between two runs: the edge of the state machine. PRIVATE to the collection.
 
-It reads the time, then all frames, then lets `_failover` decide, and carries the actions out. The record of the node
-stays the only description of what it holds: a takeover and a release change its held addresses, under the same lock as
-a run. When the process ends, all addresses stay.
+It reads the time, then all frames, then lets `_failover` decide, and carries the actions out, those that change the
+node by `recorded_node`. When the process ends, all addresses stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Tuple
 
 from .._common.addresses import version_of
 from .._common.errors import CommandError, EgressIPError
-from .._dataplane.moved_ends import after_move
-from .._dataplane.nft_ruleset import settling_lines
-from .._dataplane.node_state import Held, NodeState
-from .._dataplane.state import DataPlane, desired_data_plane, transaction, with_addresses_of
+from .._dataplane.node_state import NodeState
 from .._failover.failover import StateMachine
 from .._failover.values import (
     Action,
@@ -30,7 +25,6 @@ from .._failover.values import (
     Clock,
     Configured,
     Event,
-    FailoverSettings,
     FramesLost,
     Heard,
     Refused,
@@ -53,32 +47,24 @@ from .._host_io import (
 from .._host_io.fleet_calls import Call
 from .._host_io.host_io import HostIO
 from .._host_io.segment import Received
-from .._protocols.address_probe import announcements, probe, question
+from .._protocols.address_probe import probe, question
 from .._protocols.ethernet import KEPT
 from .address_conflicts import mac_address
-from .connections import Connections, challenge, forget
-from .current_state import read_data_plane, read_host
-from .failover_key import load_key
 from .failover_settings import own_addresses, settings_of
-from .fleet_handover import HandedOver, Prepared, hand_over_all, take_over_from
+from .fleet_handover import hand_over_all, take_over_from
 from .fleet_messages import LEAVING, MOVED
 from .fleet_news import apply_notice, notify_takeover
 from .journal import log
-from .presence import note_presence
 from .record import Record
-from .takeovers import Takeovers
+from .recorded_node import NEVER_READ, RecordedNode
 
 # A run may replace the zip of this program while it runs, so it imports what it needs later when it begins.
 _IMPORTED = (conntrack, container_networks, esp, file_changes, fleet_calls, memory, packets, segment, termination)
-# Seconds that a release waits for a run to end. It cannot wait longer: a standby is about to claim.
-_PATIENCE = 0.02
 # Seconds in which frames wait for each other after a step, so that all answers to its questions cost one more step. The
 # usual windows are not shorter, and an answer counts at the end of its window. The second is for answers that decide
 # whether this node yields: until then, two nodes may have an address.
 _COALESCE, _COALESCE_SHORT = 0.04, 0.008
-_LENGTH = {4: 32, 6: 128}
-_NEVER_READ = (-1, -1)
-# Seconds after which to check again whether the interfaces are those that were read.
+# Seconds after which to check again whether record, host and sockets are as they were read and opened.
 _CHECK_AGAIN = 1.0
 # A program that cannot begin, for example without a record, ends after so many looks for another record, with so many
 # seconds between them: systemd starts it again at once, and a start takes a third of a second of a processor.
@@ -133,20 +119,17 @@ def _wait_for_record(io: HostIO, end: termination.Termination, version: tuple[in
 
 
 class Follower:
-    """The node as the state machine sees it: its record, its host, and the sockets."""
+    """The state machine, and all by which it sees the node and its networks: the record, the host, and the sockets."""
 
     def __init__(self, io: HostIO, awaited: Collection[int] = ()) -> None:
         """`awaited` are file descriptors that end the wait for the next step when they can be read."""
         self.io, self.segment, self.changes = io, io.segment(), io.file_changes(files.STATE_DIRECTORY)
+        self.node = RecordedNode(io, self.segment, self.log_once, self._configure)
         self.awaited = (*awaited, *([self.changes.fileno()] if self.changes.fileno() >= 0 else ()))
         # Whether there may be a change of the record, or a call.
         self._is_called = True
-        # The key of the fleet, empty without one.
-        self.key = ""
         self.call_listener: fleet_calls.CallListener | None = None
         self._calls_by: tuple[str, int, tuple[str, ...]] | None = None
-        # The data plane that the host has.
-        self.present = DataPlane()
         self.machine: StateMachine | None = None
         self.own: dict[str, dict[int, str]] = {}
         # Frames that came and come again, and {identity of a question: it, its interface, EtherType and frame}.
@@ -157,60 +140,53 @@ class Follower:
         self.links: dict[str, tuple[bytes | None, ...]] = {}
         self.events: list[Event] = []
         self.done = 0.0
-        self._version = _NEVER_READ
         self._check_at = 0.0
         # Why a socket could not be opened, empty if all are open.
         self._unopened = ""
         # Whether an address was in question at the end of the last step.
         self._suspects = False
-        # What was released without the record, and the generation of the plan then.
-        self._owed: set[Held] = set()
-        self._owed_by = 0
         # Line -> when it was logged, by the monotonic clock.
         self._logged: dict[str, float] = {}
-        # {egress IP: its interface} of the addresses that the node holds or may hold.
-        self._interfaces: dict[str, str] = {}
         # (the node, the egress IP or empty for a hand-over that it broke off) -> time of the monotonic clock.
         self._calls: dict[tuple[str, str], float] = {}
 
     def read_record(self) -> bool:
         """Read the record and the host again if one of them has changed; returns whether the plan has a failover."""
-        now, version = self.done, self._version
-        if self._is_called or version == _NEVER_READ:
+        node, version = self.node, self.node.version
+        if self._is_called or version == NEVER_READ:
             self.changes.forget()
             version = self.io.file_version(_RECORD)
-        if version == self._version and now >= self._check_at:
-            self._check_at = now + _CHECK_AGAIN
-            self._complete_releases()
-            version = self.io.file_version(files.STATE_FILE)
-            if self.key and self.call_listener is None:
-                self._version = _NEVER_READ
-            if self._lacks_address() or self._lost_address() or self._links() != self.links:
-                self._version = _NEVER_READ
-            if self._present() != self.held:
-                # Someone has deleted an egress IP, or the watch has restored one: the record is the same.
-                self._version = _NEVER_READ
-            if self._unopened:
-                self._open_sockets()
-        if version == self._version:
+        if version == node.version and self.done >= self._check_at:
+            self._check_at = self.done + _CHECK_AGAIN
+            self._check()
+            version = self.io.file_version(_RECORD)
+        if version == node.version:
             return True
-        self._version = version
         self.changes.watch()
         record = Record.load(self.io)
         if record is None or record.state.failover is None:
             # What this program knows is of a former record.
-            self._version = _NEVER_READ
+            node.read_again()
             return False
         self.own = dict.fromkeys((item.interface for item in record.state.standbys), {})
         self.links = self._links()
-        self.host = read_host(self.io, record)
-        self.own = {name: own_addresses(self.host, name, record.claimed) for name in self.own}
+        node.read(record, version)
+        self.own = {name: own_addresses(node.host, name, record.claimed) for name in self.own}
         self._frames.clear()
-        self.key = load_key(self.io, record.state)
         self._take_calls(record.state)
         self._open_sockets()
-        self._learn(record)
+        self._configure()
         return True
+
+    def _check(self) -> None:
+        """Check what comes without a new record: whether the host and the sockets are as they were read and opened."""
+        node = self.node
+        node.complete_releases()
+        is_changed = self._lacks_address() or self._lost_address() or self._links() != self.links
+        if is_changed or node.has_other_addresses() or (node.key and self.call_listener is None):
+            node.read_again()
+        if self._unopened:
+            self._open_sockets()
 
     def _open_sockets(self) -> None:
         listening = [self.call_listener.fileno()] if self.call_listener else []
@@ -220,14 +196,14 @@ class Follower:
 
     def _take_calls(self, state: NodeState) -> None:
         """Listen for calls of other nodes as the record wants it."""
-        wanted = (self.key, state.options.tunnel_port, state.endpoints)
+        wanted = (self.node.key, state.options.tunnel_port, state.endpoints)
         if wanted == self._calls_by:
             return
         if self.call_listener:
             self.call_listener.close()
         self.call_listener = self._calls_by = None
         try:
-            self.call_listener = self.io.call_listener(*wanted) if self.key else None
+            self.call_listener = self.io.call_listener(*wanted) if self.node.key else None
             self._calls_by = wanted
         except CommandError as error:
             # Tried again with the next look at the record.
@@ -235,7 +211,8 @@ class Follower:
 
     def _lacks_address(self) -> bool:
         """Return whether an interface had no address of its own with which to ask: one may have come since."""
-        return any(version_of(item.egress_ip) not in self.own[item.interface] for item in self.record.state.standbys)
+        standbys = self.node.record.state.standbys
+        return any(version_of(item.egress_ip) not in self.own[item.interface] for item in standbys)
 
     def _lost_address(self) -> bool:
         """Return whether an IPv4 address of its own with which this node asks others is gone, as after a new lease.
@@ -244,10 +221,6 @@ class Follower:
         """
         return not all(self.io.is_here((own[4], name)) for name, own in self.own.items() if 4 in own)
 
-    def _present(self) -> tuple[Held, ...]:
-        """Return the addresses on record that this host has."""
-        return tuple(item for item in self.record.state.held if self.io.is_here((item.egress_ip, item.interface)))
-
     def _links(self) -> dict[str, tuple[bytes | None, ...]]:
         """Return what changes if an interface is replaced or gets another MAC address."""
         return {
@@ -255,29 +228,20 @@ class Follower:
             for name in self.own
         }
 
-    def _learn(self, record: Record, plane: DataPlane | None = None) -> None:
-        """Take a record that this program has read or written, with the data plane of the present addresses."""
-        self.record = record
-        self.takeovers = Takeovers.load(self.io, record)
-        self.held = self._present()
-        # Each announcement needs it, and a takeover announces each address by itself.
-        self._interfaces = {item.egress_ip: item.interface for item in record.state.standbys}
-        self._interfaces.update({item.egress_ip: item.interface for item in self.held})
-        self.present = plane or self.plane_with(self.held)
-        settings = self._settings()
+    def _configure(self) -> None:
+        """Let the state machine know the record that was read or written."""
+        node = self.node
+        present = {item.egress_ip: item.interface for item in node.held}
+        settings = settings_of(node.record.state, node.host, present, node.takeovers.taken)
         if self.machine is None or self.machine.settings.after != settings.after:
             now, boot = self.segment.clocks()
             self.machine, self.done = StateMachine(settings, Clock(now, boot, now)), now
             # They answer what the former one did.
             self.events.clear()
             # Its predecessor may have ended before all nodes heard of its takeovers.
-            notify_takeover(self, [item for item in self.held if item.egress_ip in self.takeovers.taken])
+            notify_takeover(node, [item for item in node.held if item.egress_ip in node.takeovers.taken])
         else:
             self.events.append(Configured(settings))
-
-    def _settings(self) -> FailoverSettings:
-        present = {item.egress_ip: item.interface for item in self.held}
-        return settings_of(self.record.state, self.host, present, self.takeovers.taken)
 
     def turn(self) -> None:
         """Carry out one step of the state machine, and wait until the next one."""
@@ -335,11 +299,11 @@ class Follower:
         if isinstance(action, (Ask, Resolve)):
             self._send_question(action)
         elif isinstance(action, Announce):
-            self._announce(self.items(action.egress_ips))
+            self.node.announce(self.node.items(action.egress_ips))
         elif isinstance(action, Claim):
             self.events.append(self._take_over(action))
         elif isinstance(action, Release):
-            self._release(action)
+            self.node.release(action.holders, action.reason)
         else:
             log(action.text)
 
@@ -348,80 +312,23 @@ class Follower:
         own = self.own.get(action.interface, {}).get(version_of(action.address))
         if own:
             make = probe if isinstance(action, Ask) else question
-            frame = make(mac_address(self.host, action.interface), own, action.address, action.mac)
+            frame = make(mac_address(self.node.host, action.interface), own, action.address, action.mac)
             if len(self._frames) >= KEPT:
                 self._frames.clear()
             self._frames[id(action)] = (action, action.interface, *frame)
             self.segment.send(action.interface, *frame)
 
-    def _announce(self, items: Iterable[Held], holder: str = "") -> None:
-        for item in items:
-            ethertype, frames = announcements(mac_address(self.host, item.interface), item.egress_ip, holder)
-            for frame in frames:
-                self.segment.send(item.interface, ethertype, frame)
-
-    def items(self, egress_ips: Iterable[str]) -> tuple[Held, ...]:
-        """Return the addresses with their interfaces."""
-        return tuple(Held(ip, self._interfaces[ip]) for ip in egress_ips if ip in self._interfaces)
-
-    # --- Changes of the node ------------------------------------------------------------------------------------------
-
     def _take_over(self, claim: Claim) -> Event:
         try:
             with self.io.lock(0):
-                self.check_current(claim.egress_ips)
-                self.take(self.items(claim.egress_ips), claim.former)
+                self.node.check_current(claim.egress_ips)
+                with self.node.preparing(self.node.items(claim.egress_ips)) as prepared:
+                    self._check_silence(claim.former)
+                    self.node.take(claim.former, prepared)
         except EgressIPError as error:
             self.log_once(f"{', '.join(claim.egress_ips)}: not taken over: {error}")
             return Refused(claim.egress_ips)
         return Taken(claim.egress_ips)
-
-    def accept(self, giver: str, egress_ips: Iterable[str]) -> tuple[str, ...]:
-        """Return those of the addresses of another node that this one may take from it now."""
-        return self.machine.accept(giver, egress_ips) if self.machine else ()
-
-    def check_current(self, egress_ips: Iterable[str]) -> None:
-        """Raise CommandError if a run has changed the record or the addresses, or the tunnel has lost its end here."""
-        if self.io.file_version(files.STATE_FILE) != self._version:
-            raise CommandError("a run has changed the plan")
-        if self._present() != self.held:
-            self._version = _NEVER_READ
-            raise CommandError("the egress IPs of this node have changed")
-        for version in {version_of(ip) for ip in egress_ips}:
-            endpoint = self.record.state.endpoint(version)
-            if not endpoint or not self.io.is_here((endpoint, "")):
-                raise CommandError("this node has lost the address at which its tunnel ends")
-
-    def take(self, items: tuple[Held, ...], former: Mapping[str, str], handed_over: HandedOver | None = None) -> None:
-        """Take these addresses: note it, change the data plane, announce, and put them on record.
-
-        `former` {egress IP: its last holder} did not answer, or hands them over with `handed_over`.
-        """
-        record = self.record
-        connections = Connections(self.io, record.state, record.marks)
-        self.takeovers.with_taken(former, self.io.wall_clock()).save(self.io)
-        try:
-            prepared = handed_over.prepared if handed_over else self.prepare(items)
-            if handed_over:
-                connections.arrive(handed_over.connections)
-            else:
-                self._check_silence(former)
-            self.io.execute(prepared.rest)
-            self._announce(items)
-            # The record takes time, and the tunnels of other nodes may wait for this.
-            notify_takeover(self, items)
-            self._save(prepared.state.holding({*record.state.held, *items}), prepared.whole)
-        except EgressIPError:
-            if self.record is record:
-                self._undo(items)
-            raise
-        reason = "shuts down" if handed_over else "does not answer"
-        for item in items:
-            log(f"{item.egress_ip} is taken over: {former[item.egress_ip] or 'its last holder'} {reason}")
-        if handed_over:
-            connections.forget_others(handed_over.connections)
-        else:
-            self._forget_lost(connections, items)
 
     def _check_silence(self, egress_ips: Collection[str]) -> None:
         """Raise CommandError if a host used one of the addresses while this node, which may be slow, prepared them."""
@@ -432,145 +339,9 @@ class Follower:
         if users:
             raise CommandError(", ".join(f"{mac} uses {ip} now" for ip, mac in sorted(users.items())))
 
-    def prepare(self, items: tuple[Held, ...]) -> Prepared:
-        """Bring everything in place for these addresses but themselves."""
-        state = self._state_with(items)
-        whole = self._plane_of(state.holding({*self.held, *items}))
-        plane = with_addresses_of(whole, state.holding(self.held), self.record.marks, self.host)
-        needed = transaction(self.present, plane)
-        settling = settling_lines([item.egress_ip for item in items])
-        self.io.execute(replace(needed, nft=(*needed.nft, *settling)))
-        return Prepared(state, plane, transaction(plane, whole), whole)
-
-    def _forget_lost(self, connections: Connections, items: Iterable[Held]) -> None:
-        """Forget the connections that went to the last holder, and make their clients notice."""
-        record = self.record
-        stale = connections.elsewhere([item.egress_ip for item in items])
-        try:
-            forget(self.io, record.state.options, {record.marks[item.egress_ip] for item in items})
-        except CommandError as error:
-            # The addresses are on record: they stay.
-            log(str(error))
-        challenge(self.io, stale)
-
-    def _undo(self, items: Iterable[Held]) -> None:
-        """Bring the node back to its record after a takeover that failed half-way."""
-        self._version = _NEVER_READ
-        self.io.execute(transaction(self._read_plane(items), self.present))
-        self.takeovers.save(self.io)
-        if Record.load(self.io) != self.record:
-            self.record.save(self.io)
-
-    def _read_plane(self, items: Iterable[Held]) -> DataPlane:
-        """Return the data plane that the host shows now, with these addresses in addition to those on record."""
-        claimed = self.record.claimed.union(item.egress_ip for item in items)
-        return read_data_plane(self.io, read_host(self.io, self.record), self.record.state.options, claimed)
-
-    def _release(self, release: Release) -> None:
-        """Release addresses; without the record if a run holds the lock, for a standby does not wait."""
-        items = self.items(release.holders)
-        for item in items:
-            log(f"{item.egress_ip} is released: {release.reason}")
-        try:
-            with self.io.lock(_PATIENCE):
-                self._release_items(items, release.holders)
-        except EgressIPError as error:
-            log(f"only the addresses are deleted now, the rest follows: {error}")
-            lines = [
-                f"address delete {item.egress_ip}/{_LENGTH[version_of(item.egress_ip)]} dev {item.interface}\n"
-                for item in items
-            ]
-            # One that is gone already must not keep the others.
-            self.io.run(["ip", "-force", "-batch", "-"], "".join(lines))
-            self._owed.update(items)
-            self._owed_by = self.record.state.generation
-            self._version = _NEVER_READ
-
-    def _complete_releases(self) -> None:
-        """Complete the releases without the record, unless there is another plan or the address is back since."""
-        if not self._owed:
-            return
-        try:
-            with self.io.lock(0):
-                if self.io.file_version(files.STATE_FILE) == self._version:
-                    self._release_owed()
-        except EgressIPError as error:
-            self.log_once(
-                f"{', '.join(sorted(item.egress_ip for item in self._owed))} is released and still on record: {error}"
-            )
-
-    def _release_owed(self) -> None:
-        here = {item for item in self._owed if self.io.is_here((item.egress_ip, item.interface))}
-        items = tuple(sorted(self._owed.intersection(self.record.state.held) - here))
-        if items and self._owed_by == self.record.state.generation:
-            self.present = self._read_plane(items)
-            self._release_items(items, dict.fromkeys((item.egress_ip for item in items), ""))
-        self._owed.clear()
-        if here:
-            # This node holds them again, which the state machine must know to yield.
-            self._version = _NEVER_READ
-
-    def _release_items(self, items: tuple[Held, ...], holders: Mapping[str, str]) -> None:
-        gone = set(items)
-        record, plane = self.record, self.plane_with(item for item in self.held if item not in gone)
-        self.io.execute(transaction(self.present, plane))
-        for item in items:
-            if holders[item.egress_ip]:
-                self._announce((item,), holders[item.egress_ip])
-        connections = Connections(self.io, record.state, record.marks)
-        connections.leaving([item.egress_ip for item in items])
-        forget(self.io, record.state.options, {record.marks[item.egress_ip] for item in items})
-        challenge(self.io, connections.lost if any(holders.values()) else ())
-        self.takeovers.without(holders).save(self.io)
-        self._save(record.state.holding({*record.state.held} - gone), plane)
-
-    def save_without(self, items: Iterable[Held]) -> None:
-        """Put on record that these addresses, which this node has deleted, belong to others now."""
-        gone = set(items)
-        plane = self.plane_with(item for item in self.held if item not in gone)
-        self.io.execute(transaction(self.present, plane))
-        self.takeovers.without(item.egress_ip for item in gone).save(self.io)
-        self._save(self.record.state.holding({*self.record.state.held} - gone), plane)
-
-    def has_taken(self, egress_ips: Iterable[str], generation: int) -> bool:
-        """Return whether this node holds all these addresses, which it took over since the plan `generation`."""
-        is_same = self.record.state.generation == generation
-        return is_same and set(egress_ips) <= {item.egress_ip for item in self.held}
-
-    def plane_with(self, held: Iterable[Held]) -> DataPlane:
-        """Return the data plane of this node with these addresses."""
-        return self._plane_of(self.record.state.holding(held))
-
-    def _plane_of(self, state: NodeState) -> DataPlane:
-        return desired_data_plane(state, self.record.marks, self.host)
-
-    def _state_with(self, items: Iterable[Held]) -> NodeState:
-        """Return the state on record with the tunnels as they end when this node has these addresses too."""
-        state = self.record.state
-        return after_move(state, [item.egress_ip for item in items], state.name)
-
-    def follow_ends(self, egress_ips: Iterable[str], holder: str) -> None:
-        """Let the tunnels for these addresses end at their new holder. Raises EgressIPError."""
-        state = after_move(self.record.state, egress_ips, holder)
-        if state == self.record.state:
-            return
-        with self.io.lock(0):
-            self.check_current(())
-            plane = self._plane_of(state.holding(self.held))
-            self.io.execute(transaction(self.present, plane))
-            self._save(state, plane)
-
-    def _save(self, state: NodeState, plane: DataPlane) -> None:
-        """Put a state on record, and note the presence for the watch."""
-        record = replace(self.record, state=state)
-        record.save(self.io)
-        self._version = self.io.file_version(files.STATE_FILE)
-        self._learn(record, plane)
-        try:
-            note_presence(self.io, record.state, self.held)
-        except CommandError as error:
-            # The change is made. Without the note, the watch probes for the addresses.
-            self.log_once(str(error))
+    def accept(self, giver: str, egress_ips: Iterable[str]) -> tuple[str, ...]:
+        """Return those of the addresses of another node that this one may take from it now."""
+        return self.machine.accept(giver, egress_ips) if self.machine else ()
 
     def is_soon_after(self, seconds: float, node: str, egress_ip: str = "") -> bool:
         """Return whether `note_call` was called with these values in the last seconds."""

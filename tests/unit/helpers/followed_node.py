@@ -11,6 +11,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.segment 
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.follow import Follower
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.address_probe import PARSERS
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import NeighbourMessage
+from fake_node_io import FakeKernel
 from node_runs import apply
 from states import held, node_state
 
@@ -112,3 +113,30 @@ def run_for(follower, seconds):
     while follower.segment.now < end:
         assert follower.read_record()
         follower.turn()
+
+
+def many(number, holder):
+    """The state of node1 when one of the two nodes holds so many addresses of as many objects."""
+    ips = [f"192.168.100.{i}" for i in range(1, number + 1)]
+    base = state(holder)
+    order = base.to_dict()["standbys"][0]["order"]
+    return ips, node_state(
+        egressips=[{"name": f"o{ip}", "egressIPs": [ip], "slots": [ip]} for ip in ips],
+        pods=[],
+        held=[{"egressIP": ip, "interface": "eth0"} for ip in (ips if holder == "node1" else ())],
+        failover=base.failover.to_dict(),
+        standbys=[{"egressIP": ip, "interface": "eth0", "order": order} for ip in ips],
+    )
+
+
+def follow_many(number, holder):
+    """A program that watches or holds so many addresses, on a host of its own."""
+    kernel = FakeKernel()
+    ips, wanted = many(number, holder)
+    apply(kernel, wanted, failover_key=KEY)
+    kernel.the_segment = FakeSegment()
+    if holder == "node2":
+        kernel.the_segment.answers.update(dict.fromkeys(ips, MAC2))
+    follower = Follower(kernel)
+    run_for(follower, 2)
+    return follower, ips

@@ -5,18 +5,21 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import fleet_messages
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.fleet_handover import (
     hand_over_all,
     take_over_from,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._node.follow import follow
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.follow import Follower, follow
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.takeovers import Takeovers
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import Flow, create_request
-from followed_node import KEY, A, FakeCall, following, run_for, state
+from followed_node import KEY, MAC2, A, FakeCall, following, run_for, state
 from node_runs import SERVER, B, apply, observe, remove
 from states import held as held_form
 from states import node_state
@@ -53,7 +56,7 @@ def test_a_standby_takes_what_the_holder_hands_over(kernel, standby, capsys):
     assert call.sent == [READY]
     assert call.closed
     assert held(kernel) == {A}
-    mark = standby.record.state.options.mark(standby.record.marks[A])
+    mark = standby.node.record.state.options.mark(standby.node.record.marks[A])
     assert create_request(FLOW, mark) in kernel.changed
     assert Takeovers.load(kernel, Record.load(kernel)).taken.keys() == {A}
     assert f"{A} is taken over: node2 shuts down" in capsys.readouterr().err
@@ -88,6 +91,29 @@ def test_without_a_release_the_standby_is_as_before(kernel, standby, answer):
     del standby.segment.answers[A]
     run_for(standby, 1)
     assert held(kernel) == {A}
+
+
+def test_a_hand_over_that_fails_at_any_step_leaves_the_standby_as_it_was(kernel, standby):
+    before, log = kernel.snapshot(), kernel.log
+    take_over_from(standby, FakeCall(RELEASED, request=LEAVING))
+    steps = [line for kind, line in log if kind in ("ip", "nft", "file", "publish")]
+    assert len(steps) > 5
+    for step in steps:
+        kernel.__dict__.update(copy.deepcopy(before), log=[], fail=())
+        again = Follower(kernel)
+        again.segment.answers[A] = MAC2
+        run_for(again, 2)
+        kernel.fail = (step,)
+        take_over_from(again, FakeCall(RELEASED, request=LEAVING))
+        kernel.fail = ()
+        if held(kernel):
+            assert Takeovers.load(kernel, Record.load(kernel)).taken.keys() == {A}, step
+        else:
+            assert Takeovers.load(kernel, Record.load(kernel)).taken == {}, step
+            after = kernel.snapshot()
+            after["files"].pop(str(files.TAKEOVERS_FILE), None)
+            # What the standby has tracked ends by itself without packets.
+            assert {**after, "changed": []} == before, step
 
 
 @pytest.mark.parametrize(
@@ -160,7 +186,7 @@ def calling(kernel, *answers):
 
 
 def test_a_holder_hands_over_to_the_first_standby(kernel, holder, capsys):
-    kernel.flows = {holder.record.state.options.mark(holder.record.marks[A]): [FLOW]}
+    kernel.flows = {holder.node.record.state.options.mark(holder.node.record.marks[A]): [FLOW]}
 
     def ready():
         assert held(kernel) == {A}
@@ -297,7 +323,7 @@ def test_after_the_end_of_failover_nothing_is_handed_over(kernel, holder, change
 
 
 def test_without_the_key_nothing_is_handed_over(kernel, holder):
-    holder.key = ""
+    holder.node.key = ""
     calls = calling(kernel, READY)
     hand_over_all(holder)
     assert calls == []

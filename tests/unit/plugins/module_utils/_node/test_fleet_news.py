@@ -52,7 +52,7 @@ def test_the_others_hear_of_a_takeover(kernel, standby):
 def test_many_addresses_are_announced_in_several_notices(kernel, monkeypatch):
     monkeypatch.setattr(fleet_messages, "_MOST_ADDRESSES", 1)
     holder = following(kernel, "node1", held=held(A, B))
-    notify_takeover(holder, holder.held)
+    notify_takeover(holder.node, holder.node.held)
     sent = sorted((notice.endpoint, *notice.request["egressIPs"]) for notice in kernel.notified)
     assert sent == [(endpoint, ip) for endpoint in ("192.168.126.22", "192.168.126.23") for ip in (A, B)]
 
@@ -65,7 +65,7 @@ def test_the_others_hear_of_a_hand_over(kernel, standby):
 
 
 def test_without_a_key_no_one_hears_of_it(kernel, standby):
-    standby.key = ""
+    standby.node.key = ""
     del standby.segment.answers[A]
     run_for(standby, 1)
     assert A in kernel.addresses()
@@ -76,7 +76,7 @@ def sent_after(kernel, follower, monkeypatch, **changes):
     """Return the packets that the node sends after a call."""
     sent = []
     monkeypatch.setattr(kernel, "send_packets", sent.extend)
-    kernel.flows = {follower.record.state.options.mark(follower.record.marks[A]): [OWN]}
+    kernel.flows = {follower.node.record.state.options.mark(follower.node.record.marks[A]): [OWN]}
     before = kernel.snapshot()
     call = FakeCall(request={**MOVED, **changes})
     apply_notice(follower, call)
@@ -160,7 +160,7 @@ def test_a_holder_waits_with_its_tunnel_until_it_has_yielded(kernel):
 
 def test_a_run_comes_before_a_change_of_the_tunnel(kernel):
     follower = following_far(kernel, "node2")
-    follower.record = replace(follower.record, state=after_move(follower.record.state, [A], "node1"))
+    follower.node.record = replace(follower.node.record, state=after_move(follower.node.record.state, [A], "node1"))
 
     def locked():
         raise CommandError("another run holds the lock")

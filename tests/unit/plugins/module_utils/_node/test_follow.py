@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import replace
 from itertools import pairwise
@@ -17,8 +16,6 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.failov
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.options import DataPlaneOptions
 from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values import (
     Announce,
-    Claim,
-    Refused,
     Release,
     Taken,
 )
@@ -30,7 +27,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._node.record impo
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.takeovers import Takeovers
 from counted_steps import growth, steps_of
 from fake_node_io import FakeKernel, address
-from followed_node import A6, KEY, MAC2, A, FakeSegment, following, run_for, state
+from followed_node import A6, KEY, MAC2, A, FakeSegment, follow_many, following, run_for, state
 from node_runs import apply
 from states import node_state
 
@@ -67,8 +64,8 @@ def test_node_info_and_the_metrics_show_a_takeover(kernel, standby):
     facts = observe(kernel, DataPlaneOptions()).to_dict()
     assert facts["takeovers"] == [{"egressIP": A, "from": "node2", "since": 1_000_000_000.0}]
     assert facts["drift"] == []
-    options = replace(standby.record.state.options, metrics_dir="/metrics")
-    metrics_file.write(kernel, replace(standby.record, state=replace(standby.record.state, options=options)))
+    options = replace(standby.node.record.state.options, metrics_dir="/metrics")
+    metrics_file.write(kernel, replace(standby.node.record, state=replace(standby.node.record.state, options=options)))
     assert b"\negress_ip_takeovers_total 1\n" in kernel.files["/metrics/egress_ip.prom"][0]
 
 
@@ -123,35 +120,6 @@ def test_a_takeover_does_not_wait_for_a_run(kernel, standby, capsys):
     assert A in kernel.addresses()
 
 
-@pytest.mark.parametrize("rewritten", [True, False], ids=["a record that is written again", "a full disk"])
-def test_an_address_that_a_run_has_just_claimed_is_not_taken_over(kernel, standby, monkeypatch, capsys, rewritten):
-    """The program read the record of the run before the claim, when nobody had the address."""
-    del standby.segment.answers[A]
-    note, write = kernel.note_presence, kernel.write_file
-
-    def read_and_note(*words):
-        monkeypatch.setattr(kernel, "note_presence", note, raising=True)
-        assert standby.read_record()
-        assert A in {item.egress_ip for item in standby.record.state.held}
-        assert standby.held == ()
-        if not rewritten:
-            monkeypatch.setattr(kernel, "write_file", lambda path, *_words: refuse(path), raising=True)
-        note(*words)
-
-    def refuse(path):
-        raise CommandError(f"{path}: cannot be written: No space left on device")
-
-    monkeypatch.setattr(kernel, "note_presence", read_and_note, raising=True)
-    apply(kernel, state("node1", generation=2), failover_key=KEY)
-    monkeypatch.setattr(kernel, "write_file", write, raising=True)
-    assert standby._take_over(Claim({A: "node2"})) == Refused((A,))
-    changed = "a run has changed the plan" if rewritten else "the egress IPs of this node have changed"
-    assert f"{A}: not taken over: {changed}" in capsys.readouterr().err
-    assert A in kernel.addresses()
-    assert standby.read_record()
-    assert {item.egress_ip for item in standby.held} == {A}
-
-
 @pytest.mark.parametrize("lost_at", [0.0, 0.2, 0.4, 0.6, 0.8])
 def test_a_node_without_its_own_address_takes_nothing(kernel, standby, capsys, lost_at):
     """It claims before its check of each second has found that, or the check comes first and it hears nothing."""
@@ -164,28 +132,7 @@ def test_a_node_without_its_own_address_takes_nothing(kernel, standby, capsys, l
     said = "not taken over: this node has lost the address at which its tunnel ends" in capsys.readouterr().err
     assert said == (lost_at > 0)
     with pytest.raises(CommandError, match="has lost the address at which its tunnel ends"):
-        standby.check_current((A,))
-
-
-def test_connections_that_cannot_be_forgotten_keep_no_address_off_the_record(kernel, standby, monkeypatch, capsys):
-    def refuse(_marks, _mask):
-        raise CommandError("conntrack: refused")
-
-    monkeypatch.setattr(kernel, "forget_connections", refuse)
-    del standby.segment.answers[A]
-    run_for(standby, 1)
-    assert A in kernel.addresses()
-    assert Record.load(kernel).claimed == {A}
-    assert "conntrack: refused" in capsys.readouterr().err
-
-
-def test_a_takeover_that_fails_leaves_the_record_as_it_was(kernel, standby):
-    kernel.fail = (A,)
-    del standby.segment.answers[A]
-    run_for(standby, 1)
-    assert A not in kernel.addresses()
-    assert Record.load(kernel).claimed == set()
-    assert Takeovers.load(kernel, Record.load(kernel)).taken == {}
+        standby.node.check_current((A,))
 
 
 def test_the_planned_holder_yields_to_a_node_that_took_over(kernel, holder, capsys):
@@ -202,18 +149,6 @@ def test_a_restart_keeps_all_addresses(kernel, holder):
     again = Follower(kernel)
     run_for(again, 3)
     assert kernel.snapshot() == before
-
-
-def test_a_release_without_the_lock_deletes_the_address(kernel, holder):
-    def locked():
-        kernel.first = locked
-        raise CommandError("another run holds the lock")
-
-    kernel.first = locked
-    holder.segment.answers[A] = MAC2
-    holder.segment.hear(MAC2, A)
-    run_for(holder, 0.3)
-    assert A not in kernel.addresses()
 
 
 def test_without_failover_the_program_ends(kernel):
@@ -362,42 +297,7 @@ def test_a_node_that_holds_and_watches_nothing_makes_its_checks_too(kernel, monk
     assert max(later - sooner for sooner, later in pairwise(looks)) <= 2
 
 
-# --- A change fails half-way ------------------------------------------------------------------------------------------
-
-
-def test_a_takeover_that_fails_at_any_step_leaves_the_node_as_it_was(kernel, standby):
-    before, log = kernel.snapshot(), kernel.log
-    del standby.segment.answers[A]
-    run_for(standby, 1)
-    steps = [line for kind, line in log if kind in ("ip", "nft", "file", "publish")]
-    assert len(steps) > 5
-    for step in steps:
-        kernel.__dict__.update(copy.deepcopy(before), log=[], fail=())
-        again = Follower(kernel)
-        again.segment.answers[A] = MAC2
-        run_for(again, 2)
-        del again.segment.answers[A]
-        kernel.fail = (step,)
-        run_for(again, 0.6)
-        kernel.fail = ()
-        held = {A} & kernel.addresses().keys()
-        assert held == Record.load(kernel).claimed, step
-        assert held == Takeovers.load(kernel, Record.load(kernel)).taken.keys(), step
-        if not held:
-            after = kernel.snapshot()
-            after["files"].pop(str(files.TAKEOVERS_FILE), None)
-            assert after == before, step
-
-
-def test_a_takeover_that_cannot_be_put_on_record_is_undone(kernel, standby):
-    save, kernel.fail = kernel.snapshot()["files"], (str(files.STATE_FILE),)
-    del standby.segment.answers[A]
-    run_for(standby, 1)
-    assert A not in kernel.addresses()
-    assert kernel.files[str(files.STATE_FILE)] == save[str(files.STATE_FILE)]
-    kernel.fail = ()
-    run_for(standby, 5)
-    assert Record.load(kernel).claimed == {A}
+# --- Others come first ------------------------------------------------------------------------------------------------
 
 
 def test_an_address_that_another_node_takes_while_this_one_prepares_is_left_to_it(kernel, standby, monkeypatch, capsys):
@@ -417,9 +317,7 @@ def test_an_address_that_another_node_takes_while_this_one_prepares_is_left_to_i
     assert A not in kernel.addresses()
     assert standby.machine.watch.addresses[A].holder == other
     monkeypatch.undo()
-    after = kernel.snapshot()
-    after["files"].pop(str(files.TAKEOVERS_FILE))
-    assert after == before
+    assert kernel.snapshot() == before
 
 
 def test_an_address_is_not_taken_over_if_a_flood_begins_while_this_node_prepares(kernel, standby, monkeypatch, capsys):
@@ -434,74 +332,6 @@ def test_an_address_is_not_taken_over_if_a_flood_begins_while_this_node_prepares
     run_for(standby, 2)
     assert f"{A}: not taken over: more frames arrive than this node can read" in capsys.readouterr().err
     assert A not in kernel.addresses()
-
-
-def test_a_takeover_that_cannot_be_noted_for_the_watch_stands(kernel, standby, monkeypatch, capsys):
-    def refuse(*_arguments):
-        raise CommandError("/run/netops-egress-ip.watch: cannot be written: No space left on device")
-
-    monkeypatch.setattr(kernel, "note_presence", refuse)
-    del standby.segment.answers[A]
-    run_for(standby, 5)
-    assert A in kernel.addresses()
-    assert Record.load(kernel).claimed == standby.machine.holding.addresses.keys() == {A}
-    said = capsys.readouterr().err
-    assert said.count("cannot be written") == said.count(f"{A} is taken over: node2 does not answer") == 1
-    assert "not taken over" not in said
-
-
-def locked_out(kernel):
-    def locked():
-        kernel.first = locked
-        raise CommandError("another run holds the lock")
-
-    kernel.first = locked
-
-
-@pytest.mark.parametrize("comes_back", [False, True])
-def test_a_release_without_the_lock_is_completed_after_the_run(kernel, holder, comes_back):
-    locked_out(kernel)
-    holder.segment.answers[A] = MAC2
-    holder.segment.hear(MAC2, A)
-    run_for(holder, 0.3)
-    assert Record.load(kernel).claimed == {A}
-    if comes_back:
-        # The run goes back to what it found.
-        kernel.interfaces["eth0"]["addr_info"].append(address(A, 32, "eth0:egress0"))
-    kernel.first = None
-    run_for(holder, 2)
-    # As seen by the state machine: with both, it yields again.
-    holder.segment.hear(MAC2, A)
-    run_for(holder, 1)
-    assert A not in kernel.addresses()
-    assert Record.load(kernel).claimed == set()
-    assert not apply(kernel, state("node2", generation=2))["diff"]["after"]
-
-
-def test_a_release_of_many_without_the_lock_is_one_command():
-    """A standby does not wait for it. One address that is gone already keeps no other."""
-    follower, ips = follow_many(100, "node1")
-    kernel, gone = follower.io, ips[0]
-    locked_out(kernel)
-    addresses = kernel.interfaces["eth0"]["addr_info"]
-    addresses[:] = [each for each in addresses if each["local"] != gone]
-    kernel.log.clear()
-    follower._do(Release(dict.fromkeys(ips, ""), "a test"))
-    assert kernel.addresses().keys().isdisjoint(ips)
-    assert kernel.logged("run") == ["ip -force -batch -"]
-
-
-def test_another_plan_ends_a_release_without_the_lock(kernel, holder):
-    locked_out(kernel)
-    holder.segment.answers[A] = MAC2
-    holder.segment.hear(MAC2, A)
-    run_for(holder, 0.3)
-    kernel.first = None
-    del holder.segment.answers[A]
-    apply(kernel, state("node1", generation=2))
-    run_for(holder, 3)
-    assert A in kernel.addresses()
-    assert Record.load(kernel).claimed == {A}
 
 
 def test_a_plan_with_other_times_may_come_between_a_claim_and_its_result(kernel, standby):
@@ -550,33 +380,6 @@ def test_an_address_that_is_taken_just_now_is_no_own_address_of_the_node(kernel,
 # --- Many addresses ---------------------------------------------------------------------------------------------------
 
 
-def many(number, holder):
-    """The state of node1 when one of the two nodes holds so many addresses of as many objects."""
-    ips = [f"192.168.100.{i}" for i in range(1, number + 1)]
-    base = state(holder)
-    order = base.to_dict()["standbys"][0]["order"]
-    return ips, node_state(
-        egressips=[{"name": f"o{ip}", "egressIPs": [ip], "slots": [ip]} for ip in ips],
-        pods=[],
-        held=[{"egressIP": ip, "interface": "eth0"} for ip in (ips if holder == "node1" else ())],
-        failover=base.failover.to_dict(),
-        standbys=[{"egressIP": ip, "interface": "eth0", "order": order} for ip in ips],
-    )
-
-
-def follow_many(number, holder):
-    """A program that watches or holds so many addresses, on a host of its own."""
-    kernel = FakeKernel()
-    ips, wanted = many(number, holder)
-    apply(kernel, wanted, failover_key=KEY)
-    kernel.the_segment = FakeSegment()
-    if holder == "node2":
-        kernel.the_segment.answers.update(dict.fromkeys(ips, MAC2))
-    follower = Follower(kernel)
-    run_for(follower, 2)
-    return follower, ips
-
-
 def test_each_of_many_addresses_costs_as_much_as_each_of_few():
     """Takeover, acceptance of a hand-over, announcements, release: 1 would be linear, 2 quadratic."""
 
@@ -585,7 +388,7 @@ def test_each_of_many_addresses_costs_as_much_as_each_of_few():
         for ip in ips:
             del follower.segment.answers[ip]
         found = steps_of(lambda: run_for(follower, 5))
-        assert len(follower.held) == number
+        assert len(follower.node.held) == number
         return found
 
     def accepted(number):
@@ -599,7 +402,7 @@ def test_each_of_many_addresses_costs_as_much_as_each_of_few():
     def released(number):
         follower, ips = follow_many(number, "node1")
         found = steps_of(lambda: follower._do(Release(dict.fromkeys(ips, ""), "a test")))
-        assert not follower.held
+        assert not follower.node.held
         return found
 
     assert max(map(growth, (taken, accepted, announced, released))) < 1.2
