@@ -57,6 +57,27 @@ _USER_FILES = ("/etc/passwd", "/etc/subuid")
 _GET_POLICY_INFO, _POLICY_COUNTS, _GET_STATE_INFO, _STATE_COUNT = 0x25, 8, 0x23, 8
 
 
+class _Note:
+    """What a node noted: that it ran at a time, and what it held then. A new one is that of a node long away.
+
+    Times are seconds since boot: `last` of the note, `due` of the next probe, `settled` of the end of the minute after
+    an absence, _NEVER once the node has probed since. `wall` and `hardware` are what `_clocks` returned. `device` is
+    that of the tunnel, empty without a note; `held` are (address, interface), as in `note`.
+    """
+
+    # A typed tuple would need the module typing, whose import takes longer than the whole check.
+    def __init__(self) -> None:
+        self.last, self.wall, self.hardware = _NEVER, -_NEVER, -_NEVER
+        self.due = self.settled = _NEVER
+        self.device = self.counts = ""
+        self.held: list[tuple[str, str]] = []
+
+    @property
+    def interfaces(self) -> set[str]:
+        """The interfaces with an egress IP: few, however many addresses they have."""
+        return {interface for _ip, interface in self.held if interface}
+
+
 def has_link(interface: str) -> bool:
     """Return whether the interface is up and has a carrier."""
     try:
@@ -71,14 +92,15 @@ def note(device: str, held: Iterable[tuple[str, str]], path: str = WATCH_FILE) -
 
     The interface is "" for the node's own addresses, which may be on any interface.
     """
-    (*_clocks_then, due, settled), _device, _counts_then, held_then = _read(path)
-    now, *leads = _clocks()
-    if was_away(path):
-        due, settled = now, now + SETTLE
-    elif now >= settled and not held_then:
+    noted, is_back = _read(path), was_away(path)
+    noted.last, noted.wall, noted.hardware = _clocks()
+    if is_back:
+        noted.due, noted.settled = noted.last, noted.last + SETTLE
+    elif noted.last >= noted.settled and not noted.held:
         # It had nothing to probe.
-        settled = _NEVER
-    _write(path, (now, *leads, due, settled), device, _counts(), held)
+        noted.settled = _NEVER
+    noted.device, noted.counts, noted.held = device, _counts(), [*held]
+    _write(path, noted)
 
 
 def note_probed(path: str = WATCH_FILE) -> None:
@@ -86,19 +108,20 @@ def note_probed(path: str = WATCH_FILE) -> None:
 
     For a minute after an absence, the next one is due as soon as both together use no more than PROBE_SHARE of a core.
     """
-    (*clocks, _due, settled), device, counts, held = _read(path)
-    now = _clocks()[0]
-    is_over = now >= settled
+    noted, now = _read(path), _clocks()[0]
+    is_over = now >= noted.settled
     pause = PROBE_INTERVAL if is_over else min(LONGEST_PAUSE, _used() / PROBE_SHARE)
-    if device:
-        _write(path, (*clocks, now + pause, _NEVER if is_over else settled), device, counts, held)
+    if noted.device:
+        noted.due, noted.settled = now + pause, _NEVER if is_over else noted.settled
+        _write(path, noted)
 
 
 def note_absence(path: str = WATCH_FILE) -> None:
     """Note that the node is away from now on, until the next `note`."""
-    (_last, *rest), device, counts, held = _read(path)
-    if device:
-        _write(path, (_NEVER, *rest), device, counts, held)
+    noted = _read(path)
+    if noted.device:
+        noted.last = _NEVER
+        _write(path, noted)
 
 
 def was_away(path: str = WATCH_FILE) -> bool:
@@ -107,10 +130,10 @@ def was_away(path: str = WATCH_FILE) -> bool:
     The clock of a suspended host goes on. In a paused virtual machine, the hardware clock often does, and the wall
     clock is set when it resumes.
     """
-    (*noted, _due, _settled), _device, _counts_then, held = _read(path)
-    if any(now - then > AWAY for now, then in zip(_clocks(), noted)):  # noqa: B905
+    noted = _read(path)
+    if any(now - then > AWAY for now, then in zip(_clocks(), (noted.last, noted.wall, noted.hardware))):  # noqa: B905
         return True
-    return not all(map(has_link, _interfaces(held)))
+    return not all(map(has_link, noted.interfaces))
 
 
 def is_settling(path: str = WATCH_FILE) -> bool:
@@ -118,14 +141,13 @@ def is_settling(path: str = WATCH_FILE) -> bool:
 
     A slow node probes once after that minute too.
     """
-    (*_clocks_then, _due, settled), *_rest = _read(path)
-    return was_away(path) or settled > _NEVER
+    return was_away(path) or _read(path).settled > _NEVER
 
 
 def is_probe_due(path: str = WATCH_FILE) -> bool:
     """Return whether it is time to probe the egress IPs."""
-    (*_clocks_then, due, _settled), _device, _noted, held = _read(path)
-    return bool(held) and _clocks()[0] >= due
+    noted = _read(path)
+    return bool(noted.held) and _clocks()[0] >= noted.due
 
 
 def has_nothing_to_do(command: str, path: str = WATCH_FILE) -> bool:
@@ -141,8 +163,7 @@ def has_nothing_to_do(command: str, path: str = WATCH_FILE) -> bool:
 
 def waits_for_link(path: str = WATCH_FILE) -> bool:
     """Return whether an interface with an egress IP has no link; if so, note that the node is away."""
-    _times, _device, _noted, held = _read(path)
-    waits = any(_is_interface(interface) and not has_link(interface) for interface in _interfaces(held))
+    waits = any(_is_interface(interface) and not has_link(interface) for interface in _read(path).interfaces)
     if waits:
         note_absence(path)
     return waits
@@ -154,17 +175,17 @@ def renew(path: str = WATCH_FILE) -> bool:
     Everything: the tables, as many rules and policies as noted, the tunnel device, the addresses, and networks as they
     were when their addresses were found.
     """
-    _times, device, noted, held = _read(path)
+    noted = _read(path)
     if was_away(path) or is_probe_due(path) or os.path.exists(YIELDED_FILE):  # noqa: PTH110
         return False
-    if noted != _counts() or not _are_networks_known():
+    if noted.counts != _counts() or not _are_networks_known():
         return False
-    if not (_has_tables() and has_link(device) and all(map(is_here, held))):
+    if not (_has_tables() and has_link(noted.device) and all(map(is_here, noted.held))):
         return False
-    if _read(path)[3] != held:
+    if _read(path).held != noted.held:
         # Another process, which holds the lock, has noted other addresses meanwhile: they must not get lost.
         return False
-    note(device, held, path)
+    note(noted.device, noted.held, path)
     return True
 
 
@@ -252,35 +273,31 @@ def _used() -> float:
     return sum(os.times()[:4])
 
 
-def _interfaces(held: Iterable[tuple[str, str]]) -> set[str]:
-    """Return the interfaces with an egress IP: few, however many addresses they have."""
-    return {interface for _ip, interface in held if interface}
-
-
 def _is_interface(name: str) -> bool:
     return os.path.exists(f"/sys/class/net/{name}")  # noqa: PTH110
 
 
-def _write(path: str, times: tuple[float, ...], device: str, counts: str, held: Iterable[tuple[str, str]]) -> None:
-    words = [*(f"{seconds:.1f}" for seconds in times), device, counts, *(f"{ip}%{interface}" for ip, interface in held)]
+def _write(path: str, noted: _Note) -> None:
+    times = (noted.last, noted.wall, noted.hardware, noted.due, noted.settled)
+    held = (f"{ip}%{interface}" for ip, interface in noted.held)
     with open(path, "w", encoding="ascii") as file:  # noqa: PTH123
-        file.write(" ".join(words))
+        file.write(" ".join([*(f"{seconds:.1f}" for seconds in times), noted.device, noted.counts, *held]))
 
 
-def _read(path: str) -> tuple[tuple[float, float, float, float, float], str, str, list[tuple[str, str]]]:
-    """Return the note, ((last, wall, hardware, due, settled), device, counts, held).
-
-    The times are seconds since boot: of the note, of the next probe, of the end of the minute after an absence; `wall`
-    and `hardware` are those of `_clocks`. A missing or damaged note is very old.
-    """
+def _read(path: str) -> _Note:
+    """Return what is noted. A missing or damaged note is that of a node long away."""
+    noted = _Note()
     try:
         with open(path, encoding="ascii") as file:  # noqa: PTH123
             last, wall, hardware, due, settled, device, counts, *held = file.read().split()
-        pairs = [word.partition("%") for word in held]
         times = float(last), float(wall), float(hardware), float(due), float(settled)
-        return times, device, counts, [(ip, interface) for ip, _percent, interface in pairs]
     except (OSError, ValueError):
-        return (_NEVER, -_NEVER, -_NEVER, _NEVER, _NEVER), "", "", []
+        return noted
+    noted.last, noted.wall, noted.hardware, noted.due, noted.settled = times
+    noted.device, noted.counts = device, counts
+    pairs = [word.partition("%") for word in held]
+    noted.held = [(ip, interface) for ip, _percent, interface in pairs]
+    return noted
 
 
 def is_here(item: tuple[str, str]) -> bool:

@@ -203,7 +203,7 @@ def test_addresses_that_a_takeover_notes_meanwhile_are_not_lost(clock, tmp_path,
 
     monkeypatch.setattr(watch, "_has_tables", take_over)
     assert not watch.renew(path)
-    assert watch._read(path)[3] == both
+    assert watch._read(path).held == both
 
 
 def test_other_commands_always_have_something_to_do(clock, tmp_path):
