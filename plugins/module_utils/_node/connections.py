@@ -13,8 +13,9 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from errno import EEXIST
 
 from .._common.addresses import version_of
 from .._common.errors import CommandError
@@ -25,10 +26,10 @@ from .._host_io import files
 from .._host_io.host_io import HostIO
 from .._protocols.challenge_ack import challenges
 from .._protocols.conntrack_usage import mark_filters
-from .._protocols.ctnetlink import Flow, create_request, delete_request
+from .._protocols.ctnetlink import End, Flow, create_request, delete_request
 
 _REFUSED = (CommandError, OSError)
-# Ports for a connection whose own port is in use, and how many of them are tried.
+# Ports for a connection whose own port is in use, how many of them are tried, and how often a connection is.
 _PORTS, _TRIES = range(32768, 61000), 4
 # Seconds before each challenge of the clients of lost connections. One is not enough: an answer before the new holder
 # has claimed the address is lost, a claim may come minutes after the release, and the kernel of a client answers only
@@ -78,10 +79,7 @@ class Connections:
                 known = [flow for flow in flows if flow.source[0] in self.endpoints]
                 arrived = flows_after_claim(known, self.state.endpoint(version_of(ip)), own[ip])
                 forget(self.io, self.options, [self.marks[ip]])
-                # An earlier holder may still pass on what a server sends to it.
-                passed_on = [delete_request(flow.protocol, flow.server, flow.translated) for flow in arrived]
-                self.io.change_connections(passed_on)
-                self.arrived[ip] = self._create(ip, arrived).count(0)
+                self.arrived[ip] = self._track(ip, arrived).count(0)
 
     def elsewhere(self, egress_ips: Collection[str]) -> list[Flow]:
         """Return the connections with the marks of held addresses that still go to another node. They count as lost."""
@@ -107,13 +105,38 @@ class Connections:
         """Track `stays` with a free port; returns `sent` from that port, None if no port was free."""
         for port in (stays.translated[1], *random.sample(_PORTS, _TRIES)):
             end = (stays.translated[0], port)
-            if not self._create(egress_ip, [replace(stays, translated=end)])[0]:
+            if not self._track(egress_ip, [replace(stays, translated=end)])[0]:
                 return replace(sent, source=end)
         return None
 
-    def _create(self, egress_ip: str, flows: Iterable[Flow]) -> list[int]:
+    def _track(self, egress_ip: str, flows: Sequence[Flow]) -> list[int]:
+        """Track connections with the mark of an egress IP; returns an error number for each, 0 for success.
+
+        Their former entries are gone, so a packet that came since then has made the kernel track its connection anew,
+        with another translation or none. Such an entry is replaced, at once, so that no packet comes again.
+        """
         mark = self.options.mark(self.marks[egress_ip])
-        return self.io.change_connections([create_request(flow, mark) for flow in flows])
+        requests = [create_request(flow, mark) for flow in flows]
+        errors = self.io.change_connections(requests)
+        for i in [i for i, error in enumerate(errors) if error == EEXIST]:
+            deletions = [delete_request(flows[i].protocol, *ends) for ends in self._conflicting(egress_ip, flows[i])]
+            for _try in range(_TRIES):
+                errors[i] = self.io.change_connections([*deletions, requests[i]])[-1]
+                if errors[i] != EEXIST:
+                    break
+        return errors
+
+    def _conflicting(self, egress_ip: str, flow: Flow) -> list[tuple[End, End]]:
+        """Return the ends of entries that a packet of this connection may have made, (source, destination)."""
+        own = self.state.endpoint(version_of(egress_ip))
+        found: list[tuple[End, End]] = []
+        if flow.source[0] == own or flow.source[0] not in self.endpoints:
+            # From a pod or user of this node.
+            found.append((flow.source, flow.destination))
+        if flow.translated[0] == egress_ip:
+            # From the server, which an earlier holder passed on.
+            found.append((flow.server, flow.translated))
+        return found
 
     def _read(self, egress_ips: Iterable[str]) -> dict[str, list[Flow]]:
         """Return {egress IP: connections with its mark}, with few dumps, as each walks through all connections."""

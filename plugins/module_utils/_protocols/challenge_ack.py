@@ -20,6 +20,9 @@ from .._common.addresses import version_of
 from .ctnetlink import ADDRESS_FAMILIES, TCP_OPEN, Flow
 
 _SYN_ACK = 0x12
+# Not 0: if the kernel tracks the connection and has seen no packet of it, it takes that for the answer to a SYN that it
+# has missed. It follows these numbers from then on, and what the client sends is invalid (nf_conntrack_proto_tcp.c).
+_ACKNOWLEDGED = 1
 _DONT_FRAGMENT, _HOPS = 0x4000, 64
 
 
@@ -37,7 +40,7 @@ def _packet(flow: Flow) -> bytes:
     version = version_of(flow.source[0])
     source, target = (socket.inet_pton(ADDRESS_FAMILIES[version], end[0]) for end in (flow.destination, flow.source))
     ports = flow.destination[1], flow.source[1]
-    segment = struct.pack("!HHIIBBHHH", *ports, 0, 0, 5 << 4, _SYN_ACK, 0, 0, 0)
+    segment = struct.pack("!HHIIBBHHH", *ports, 0, _ACKNOWLEDGED, 5 << 4, _SYN_ACK, 0, 0, 0)
     pseudo_header = source + target + struct.pack("!II", len(segment), socket.IPPROTO_TCP)
     segment = segment[:16] + struct.pack("!H", _checksum(pseudo_header + segment)) + segment[18:]
     if version == 4:

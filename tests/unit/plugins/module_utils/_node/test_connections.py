@@ -99,6 +99,7 @@ def test_a_port_that_is_taken_is_replaced(egress_ip, connections):
     assert told.translated == (egress_ip, 40000)
     (rerouted,) = tracked(egress_ip) - {taken}
     assert rerouted.translated == told.source
+    assert taken in tracked(egress_ip)
 
 
 def test_connections_arrive_in_place_of_what_was_there(egress_ip, connections):
@@ -112,6 +113,52 @@ def test_connections_arrive_in_place_of_what_was_there(egress_ip, connections):
     connections.arrive({egress_ip: [third, coming]})
     assert connections.arrived == {egress_ip: 2}
     assert tracked(egress_ip) == {third, flow(egress_ip, POD[egress_ip], translated=(egress_ip, 40001))}
+
+
+def between(connections, monkeypatch, mark, *flows):
+    """Let the kernel track these connections twice after their entries were deleted, before others are made."""
+    real, times = HostIO.change_connections, [1, 2]
+
+    def change(messages):
+        if times:
+            times.pop()
+            real([create_request(each, mark) for each in flows])
+        return real(messages)
+
+    monkeypatch.setattr(connections.io, "change_connections", change, raising=False)
+
+
+def test_a_packet_of_the_pod_or_the_server_comes_before_its_connection_is_tracked(egress_ip, connections, monkeypatch):
+    """The kernel has made an entry of its own then, which must not keep the connection off."""
+    own = flow(egress_ip, POD[egress_ip], translated=(OWN[egress_ip], 50000))
+    from_server = replace(
+        flow(egress_ip, *SERVER[egress_ip]), destination=(egress_ip, 40001), server=(egress_ip, 40001)
+    )
+    passed_on = replace(from_server, translated=SERVER[egress_ip])
+    track(egress_ip, own)
+    between(connections, monkeypatch, MARKS[egress_ip], own, passed_on)
+    third = flow(egress_ip, OTHER[egress_ip], 40001)
+    coming = flow(egress_ip, OWN[egress_ip], 50000, translated=(egress_ip, 40000))
+    connections.arrive({egress_ip: [coming, third]})
+    assert connections.arrived == {egress_ip: 2}
+    assert tracked(egress_ip) == {third, flow(egress_ip, POD[egress_ip])}
+
+
+def test_a_packet_of_the_pod_comes_before_its_connection_is_sent_on(egress_ip, connections, monkeypatch):
+    leaving = flow(egress_ip, POD[egress_ip])
+    between(connections, monkeypatch, MARKS[egress_ip], leaving)
+    (told,) = connections.send_on(egress_ip, [leaving])
+    assert told.source == (OWN[egress_ip], 40000)
+    assert tracked(egress_ip) == {replace(leaving, translated=told.source)}
+
+
+def test_another_node_cannot_replace_a_connection_that_is_not_its_own(egress_ip, connections):
+    """It may send any flow from the endpoint of a node."""
+    present = flow(egress_ip, OTHER[egress_ip], translated=(OTHER[egress_ip], 40000))
+    assert HostIO.change_connections([create_request(present, 0)]) == [0]
+    connections.arrive({egress_ip: [flow(egress_ip, OTHER[egress_ip])]})
+    assert connections.arrived == {egress_ip: 0}
+    assert [replace(item, timeout=300) for _mark, item in HostIO.read_connections([(0, 0)])] == [present]
 
 
 def test_what_still_goes_another_way_is_forgotten(egress_ip, connections):

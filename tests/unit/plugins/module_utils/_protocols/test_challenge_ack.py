@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import socket
 import struct
+import subprocess
 import time
+from dataclasses import replace
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.challenge_ack import challenges
-from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import Flow
+from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import Flow, create_request
 from network_namespace import network_namespace
 
 ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK, TIME_WAIT = 3, 4, 5, 6, 7
@@ -117,3 +119,28 @@ def segments(wire, version):
     """The TCP segments on the wire."""
     while True:
         yield wire.recv(2048)[14 + IP_HEADER[version] :]
+
+
+def test_connection_tracking_goes_on_with_a_connection_that_is_challenged():
+    """Also if it has seen no packet of it, as after a move: it must not take the challenge for a handshake."""
+    with (
+        network_namespace(),
+        socket.create_server(("127.0.0.2", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+        listener.accept()[0] as server,
+    ):
+        rules = (
+            "add table ip t; add chain ip t o { type filter hook output priority 0; }; add rule ip t o ct state invalid"
+        )
+        subprocess.run(["nft", f"{rules} drop"], check=True)
+        ends = client.getsockname(), server.getsockname()
+        known = replace(flow(*ends), translated=ends[0])
+        assert HostIO.change_connections([create_request(known, 5)]) == [0]
+        HostIO.send_packets(challenges([known]))
+        ((_mark, tracked),) = HostIO.read_connections([(5, 0xFFF)])
+        assert tracked.tcp[0] == ESTABLISHED
+        for _line in range(2):
+            server.sendall(b"line")
+            assert client.recv(4, socket.MSG_WAITALL) == b"line"
+            client.sendall(b"more")
+            assert server.recv(4, socket.MSG_WAITALL) == b"more"
