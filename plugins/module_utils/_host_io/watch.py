@@ -92,6 +92,10 @@ def note(device: str, held: Iterable[tuple[str, str]], path: str = WATCH_FILE) -
 
     The interface is "" for the node's own addresses, which may be on any interface.
     """
+    _note(device, held, _counts(), path)
+
+
+def _note(device: str, held: Iterable[tuple[str, str]], counts: str, path: str) -> None:
     noted, is_back = _read(path), was_away(path)
     noted.last, noted.wall, noted.hardware = _clocks()
     if is_back:
@@ -99,7 +103,7 @@ def note(device: str, held: Iterable[tuple[str, str]], path: str = WATCH_FILE) -
     elif noted.last >= noted.settled and not noted.held:
         # It had nothing to probe.
         noted.settled = _NEVER
-    noted.device, noted.counts, noted.held = device, _counts(), [*held]
+    noted.device, noted.counts, noted.held = device, counts, [*held]
     _write(path, noted)
 
 
@@ -185,7 +189,8 @@ def renew(path: str = WATCH_FILE) -> bool:
     if _read(path).held != noted.held:
         # Another process, which holds the lock, has noted other addresses meanwhile: they must not get lost.
         return False
-    note(noted.device, noted.held, path)
+    # With the counts that were compared: what is removed at this moment must not count as right.
+    _note(noted.device, noted.held, noted.counts, path)
     return True
 
 

@@ -112,8 +112,8 @@ class Connections:
     def _track(self, egress_ip: str, flows: Sequence[Flow]) -> list[int]:
         """Track connections with the mark of an egress IP; returns an error number for each, 0 for success.
 
-        Their former entries are gone, so a packet that came since then has made the kernel track its connection anew,
-        with another translation or none. Such an entry is replaced, at once, so that no packet comes again.
+        Their former entries are gone, so for a packet that came since then the kernel has made another entry, with
+        another translation or none. It is replaced at once, so that no packet comes in between again.
         """
         mark = self.options.mark(self.marks[egress_ip])
         requests = [create_request(flow, mark) for flow in flows]

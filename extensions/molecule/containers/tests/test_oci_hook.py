@@ -135,6 +135,8 @@ def test_a_container_that_starts_while_its_host_boots(podman):
 
 def test_a_second_run_changes_nothing(fleet, podman):
     podman.start("shop", *FREE, *SHOP)
+    # The network of the container has come back with it, and the watch may have seen the node without it.
+    fleet.wait_for_two_looks(NODE)
     assert apply(fleet).changed() == []
     assert podman.source_of("shop", SERVER.address) == EGRESS_IP
 

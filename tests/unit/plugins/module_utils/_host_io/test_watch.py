@@ -206,6 +206,15 @@ def test_addresses_that_a_takeover_notes_meanwhile_are_not_lost(clock, tmp_path,
     assert watch._read(path).held == both
 
 
+def test_rules_that_are_removed_while_the_watch_writes_its_note_are_missing(clock, tmp_path, monkeypatch):
+    """Else the node would count as right without them for as long as it holds nothing."""
+    path, numbers = str(tmp_path / "watch"), [6]
+    settle(clock, path)
+    monkeypatch.setattr(watch, "_count_rules", lambda: numbers.pop() if numbers else 0)
+    assert watch.renew(path)
+    assert not watch.renew(path)
+
+
 def test_other_commands_always_have_something_to_do(clock, tmp_path):
     settle(clock, tmp_path / "watch")
     found = [
