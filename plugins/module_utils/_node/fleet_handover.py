@@ -24,7 +24,7 @@ from .._dataplane.node_state import Held, NodeState
 from .._dataplane.state import DataPlane, Transaction, transaction
 from .._failover.values import Refused, Taken
 from .._host_io.node_messages import Flows, RefusedError, read_flows
-from .connections import Connections, forget
+from .connections import Connections
 from .fleet_messages import LEAVING, READY, RELEASED, egress_ips_of, endpoints_to, in_requests, request_to, sender_of
 from .journal import log
 
@@ -119,7 +119,7 @@ def _delete(node: RecordedNode, departure: _Departure) -> Flows:
     node.present = departure.plane
     connections = Connections(node.io, record.state, record.marks)
     leaving = connections.leaving([item.egress_ip for item in items])
-    forget(node.io, record.state.options, {record.marks[item.egress_ip] for item in items})
+    node.forget(items)
     return {ip: connections.send_on(ip, flows) for ip, flows in leaving.items()}
 
 

@@ -218,13 +218,14 @@ class RecordedNode:
         """Forget the connections that went to the last holder, and make their clients notice."""
         stale = connections.elsewhere([item.egress_ip for item in items])
         try:
-            self._forget(items)
+            self.forget(items)
         except CommandError as error:
             # The addresses are on record: they stay.
             log(str(error))
         challenge(self.io, stale)
 
-    def _forget(self, items: Iterable[Held]) -> None:
+    def forget(self, items: Iterable[Held]) -> None:
+        """Forget the connections of these addresses. Raises CommandError if the kernel refuses."""
         forget(self.io, self.record.state.options, {self.record.marks[item.egress_ip] for item in items})
 
     # --- Release ------------------------------------------------------------------------------------------------------
@@ -260,7 +261,7 @@ class RecordedNode:
                 self.announce((item,), holders[item.egress_ip])
         connections = Connections(self.io, record.state, record.marks)
         connections.leaving([item.egress_ip for item in items])
-        self._forget(items)
+        self.forget(items)
         challenge(self.io, connections.lost if any(holders.values()) else ())
         self._save_without(items, plane)
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import copy
+
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.esp import fingerprint
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.segment import Received
@@ -140,3 +142,26 @@ def follow_many(number, holder):
     follower = Follower(kernel)
     run_for(follower, 2)
     return follower, ips
+
+
+def locked_out(kernel):
+    """Let a run hold the lock of the host until `kernel.first` is None."""
+
+    def locked():
+        kernel.first = locked
+        raise CommandError("another run holds the lock")
+
+    kernel.first = locked
+
+
+def standbys_that_fail(kernel, before, log):
+    """Yield (step, a standby on the host as it was before) for each change in a log; the host refuses this one."""
+    steps = [line for kind, line in log if kind in ("ip", "nft", "file", "publish")]
+    assert len(steps) > 5
+    for step in steps:
+        kernel.__dict__.update(copy.deepcopy(before), log=[], fail=())
+        again = Follower(kernel)
+        again.segment.answers[A] = MAC2
+        run_for(again, 2)
+        kernel.fail = (step,)
+        yield step, again

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from fake_node_io import FakeKernel
+from followed_node import following
 from node_runs import A, B, apply
 from states import held, node_state
 
@@ -22,3 +23,15 @@ def watched(kernel):
     """A node that holds A and B."""
     apply(kernel, node_state(held=held(A, B)))
     return kernel
+
+
+@pytest.fixture
+def standby(kernel):
+    """The failover program of a node that watches the holder of an address."""
+    return following(kernel, "node2")
+
+
+@pytest.fixture
+def holder(kernel):
+    """The failover program of a node that holds an address."""
+    return following(kernel, "node1")

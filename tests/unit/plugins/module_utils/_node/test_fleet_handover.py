@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files
@@ -15,11 +13,11 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._node.fleet_hando
     hand_over_all,
     take_over_from,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._node.follow import Follower, follow
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.follow import follow
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.takeovers import Takeovers
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import Flow, create_request
-from followed_node import KEY, MAC2, A, FakeCall, following, run_for, state
+from followed_node import KEY, A, FakeCall, following, run_for, standbys_that_fail, state
 from node_runs import SERVER, B, apply, observe, remove
 from states import held as held_form
 from states import node_state
@@ -28,16 +26,6 @@ FLOW = Flow(6, ("192.168.126.23", 40000), SERVER, SERVER, (A, 40000), 300, True,
 LEAVING = {"kind": "leaving", "from": "node2", "to": "node1", "egressIPs": [A]}
 READY = {"kind": "ready", "egressIPs": [A]}
 RELEASED = {"kind": "released", "egressIPs": {A: [FLOW.to_list()]}}
-
-
-@pytest.fixture
-def standby(kernel):
-    return following(kernel, "node2")
-
-
-@pytest.fixture
-def holder(kernel):
-    return following(kernel, "node1")
 
 
 def held(kernel):
@@ -96,14 +84,7 @@ def test_without_a_release_the_standby_is_as_before(kernel, standby, answer):
 def test_a_hand_over_that_fails_at_any_step_leaves_the_standby_as_it_was(kernel, standby):
     before, log = kernel.snapshot(), kernel.log
     take_over_from(standby, FakeCall(RELEASED, request=LEAVING))
-    steps = [line for kind, line in log if kind in ("ip", "nft", "file", "publish")]
-    assert len(steps) > 5
-    for step in steps:
-        kernel.__dict__.update(copy.deepcopy(before), log=[], fail=())
-        again = Follower(kernel)
-        again.segment.answers[A] = MAC2
-        run_for(again, 2)
-        kernel.fail = (step,)
+    for step, again in standbys_that_fail(kernel, before, log):
         take_over_from(again, FakeCall(RELEASED, request=LEAVING))
         kernel.fail = ()
         if held(kernel):

@@ -26,11 +26,6 @@ OWN = Flow(6, ("10.88.0.2", 40000), SERVER, SERVER, ("192.168.126.21", 40000), 3
 MOVED = {"kind": "moved", "from": "node2", "to": "node1", "egressIPs": [A]}
 
 
-@pytest.fixture
-def standby(kernel):
-    return following(kernel, "node2")
-
-
 def notified(kernel):
     """Return {endpoint: egress IPs} of what the node notified others."""
     assert {notice.request["kind"] for notice in kernel.notified} <= {"moved"}

@@ -27,19 +27,9 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._node.record impo
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.takeovers import Takeovers
 from counted_steps import growth, steps_of
 from fake_node_io import FakeKernel, address
-from followed_node import A6, KEY, MAC2, A, FakeSegment, follow_many, following, run_for, state
+from followed_node import A6, KEY, MAC2, A, FakeSegment, follow_many, following, locked_out, run_for, state
 from node_runs import apply
 from states import node_state
-
-
-@pytest.fixture
-def standby(kernel):
-    return following(kernel, "node2")
-
-
-@pytest.fixture
-def holder(kernel):
-    return following(kernel, "node1")
 
 
 def test_a_standby_takes_over_what_nobody_answers_for(kernel, standby, capsys):
@@ -105,12 +95,7 @@ def test_frames_that_were_lost_before_an_address_was_in_question_delay_nothing()
 
 def test_a_takeover_does_not_wait_for_a_run(kernel, standby, capsys):
     del standby.segment.answers[A]
-
-    def locked():
-        kernel.first = locked
-        raise CommandError("another run holds the lock")
-
-    kernel.first = locked
+    locked_out(kernel)
     run_for(standby, 1)
     assert A not in kernel.addresses()
     assert capsys.readouterr().err.count("not taken over: another run holds the lock") == 1

@@ -5,28 +5,15 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
 from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values import Claim, Refused
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files
-from ansible_collections.netops.egress_ip.plugins.module_utils._node.follow import Follower
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.takeovers import Takeovers
 from fake_node_io import address
-from followed_node import KEY, MAC2, A, follow_many, following, run_for, state
+from followed_node import KEY, MAC2, A, follow_many, locked_out, run_for, standbys_that_fail, state
 from node_runs import apply
-
-
-@pytest.fixture
-def standby(kernel):
-    return following(kernel, "node2")
-
-
-@pytest.fixture
-def holder(kernel):
-    return following(kernel, "node1")
 
 
 @pytest.mark.parametrize("rewritten", [True, False], ids=["a record that is written again", "a full disk"])
@@ -80,11 +67,7 @@ def test_a_takeover_that_fails_leaves_the_record_as_it_was(kernel, standby):
 
 
 def test_a_release_without_the_lock_deletes_the_address(kernel, holder):
-    def locked():
-        kernel.first = locked
-        raise CommandError("another run holds the lock")
-
-    kernel.first = locked
+    locked_out(kernel)
     holder.segment.answers[A] = MAC2
     holder.segment.hear(MAC2, A)
     run_for(holder, 0.3)
@@ -95,15 +78,8 @@ def test_a_takeover_that_fails_at_any_step_leaves_the_node_as_it_was(kernel, sta
     before, log = kernel.snapshot(), kernel.log
     del standby.segment.answers[A]
     run_for(standby, 1)
-    steps = [line for kind, line in log if kind in ("ip", "nft", "file", "publish")]
-    assert len(steps) > 5
-    for step in steps:
-        kernel.__dict__.update(copy.deepcopy(before), log=[], fail=())
-        again = Follower(kernel)
-        again.segment.answers[A] = MAC2
-        run_for(again, 2)
+    for step, again in standbys_that_fail(kernel, before, log):
         del again.segment.answers[A]
-        kernel.fail = (step,)
         run_for(again, 0.6)
         kernel.fail = ()
         held = {A} & kernel.addresses().keys()
@@ -138,14 +114,6 @@ def test_a_takeover_that_cannot_be_noted_for_the_watch_stands(kernel, standby, m
     said = capsys.readouterr().err
     assert said.count("cannot be written") == said.count(f"{A} is taken over: node2 does not answer") == 1
     assert "not taken over" not in said
-
-
-def locked_out(kernel):
-    def locked():
-        kernel.first = locked
-        raise CommandError("another run holds the lock")
-
-    kernel.first = locked
 
 
 @pytest.mark.parametrize("comes_back", [False, True])

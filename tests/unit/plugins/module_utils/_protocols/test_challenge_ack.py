@@ -121,19 +121,20 @@ def segments(wire, version):
         yield wire.recv(2048)[14 + IP_HEADER[version] :]
 
 
-def test_connection_tracking_goes_on_with_a_connection_that_is_challenged():
+@pytest.mark.parametrize("version", ENDS)
+def test_connection_tracking_goes_on_with_a_connection_that_is_challenged(version):
     """Also if it has seen no packet of it, as after a move: it must not take the challenge for a handshake."""
+    client_ip, server_ip = ENDS[version]
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    chain = "add table inet t; add chain inet t o { type filter hook output priority 0; }"
     with (
         network_namespace(),
-        socket.create_server(("127.0.0.2", 0)) as listener,
-        socket.create_connection(listener.getsockname()) as client,
+        socket.create_server((server_ip, 0), family=family) as listener,
+        socket.create_connection(listener.getsockname()[:2], source_address=(client_ip, 0)) as client,
         listener.accept()[0] as server,
     ):
-        rules = (
-            "add table ip t; add chain ip t o { type filter hook output priority 0; }; add rule ip t o ct state invalid"
-        )
-        subprocess.run(["nft", f"{rules} drop"], check=True)
-        ends = client.getsockname(), server.getsockname()
+        subprocess.run(["nft", f"{chain}; add rule inet t o ct state invalid drop"], check=True)
+        ends = client.getsockname()[:2], server.getsockname()[:2]
         known = replace(flow(*ends), translated=ends[0])
         assert HostIO.change_connections([create_request(known, 5)]) == [0]
         HostIO.send_packets(challenges([known]))
